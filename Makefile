@@ -1,0 +1,66 @@
+# The project's commands; `make help` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+PORT ?= 8000
+STORE ?= models/store
+RECIPE ?= digits
+DOCKER ?= docker
+
+export ORT_DISABLE_TELEMETRY ?= 1
+PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+SERVICE = $(VENV)/.installed-service
+TRAINING = $(VENV)/.installed-training
+DEV = $(VENV)/.installed-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help serve train test check format constraints image clean
+
+help:  ## List these targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "make %-12s %s\n", $$1, $$2}'
+
+serve: $(SERVICE)  ## Serve the store over HTTP (PORT=8000 STORE=models/store)
+	$(VENV)/bin/bnserve --port $(PORT) --store $(STORE)
+
+train: $(TRAINING)  ## Train a recipe and publish its next version (RECIPE=digits STORE=models/store)
+	$(VENV)/bin/bntrain fit $(RECIPE) --store $(STORE)
+
+test: $(DEV)  ## Run all tests, with branch coverage
+	$(VENV)/bin/python -m pytest --cov --cov-report=term
+
+check: $(DEV)  ## Format, lint, types, and the arrows between rooms
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(DEV)  ## Format the code and mend what lint can mend
+	$(VENV)/bin/ruff format
+	$(VENV)/bin/ruff check --fix
+
+constraints: $(DEV)  ## Write the installed versions into constraints.txt
+	{ head -n 1 constraints.txt; $(VENV)/bin/python -m pip freeze --exclude-editable --disable-pip-version-check \
+	  | sed -E 's/^(torch==[0-9.]+)\+.*/\1/'; } > constraints.new && mv constraints.new constraints.txt
+
+image:  ## Build both container images
+	$(DOCKER) build --target service --tag bnserve .
+	$(DOCKER) build --target training --tag bntrain .
+
+clean:  ## Delete the environment
+	rm -rf $(VENV)
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed, $$($(PYTHON) --version) was found: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(SERVICE): $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[service]'
+	@touch $@
+
+$(TRAINING): $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[training]'
+	@touch $@
+
+$(DEV): $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(SERVICE) $(TRAINING)

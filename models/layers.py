@@ -1,0 +1,115 @@
+"""This module describes one normalization layer by its parameters and statistics, and measures distances to it.
+
+At inference a normalization layer is an affine map per channel, ``y = s x + t`` with
+
+    s = gamma / sqrt(variance + eps)        t = beta - mean s
+
+Its kept mean and variance are the distribution that the layer was trained on. Against it, live values with moments
+``(mean', variance')`` have, per channel,
+
+    shift           z  = (mean' - mean) / sqrt(variance + eps)      in training standard deviations
+    ratio           r  = variance' / (variance + eps)
+    symmetric KL    J  = (r + 1/r - 2 + z^2 (1 + 1/r)) / 2          between the two as Gaussians
+    Wasserstein     W2 = z^2 + (sqrt(r) - 1)^2                      squared, in units of the training variance
+
+Source: Ioffe & Szegedy (2015), Algorithm 2, for the map; Schneider et al. (2020) for the use of such distances.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.moments import Array, Moments
+
+UNOBSERVABLE_BELOW = 1e-3
+"""Channels with ``|gamma|`` below this say too little about their input to be scored from the layer's output."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NormalizationLayer:
+    """One normalization layer; every array is float64 of shape ``(channels,)``.
+
+    Attributes:
+        name: Qualified name in the network, ``layer1.0.bn1``.
+        eps: Added to the variance.
+        gamma: Learned scale; ones where the layer learns none.
+        beta: Learned shift; zeros where the layer learns none.
+        mean: Of the layer's input in training.
+        variance: Of the layer's input in training.
+    """
+
+    name: str
+    eps: float
+    gamma: Array
+    beta: Array
+    mean: Array
+    variance: Array
+
+    def __post_init__(self) -> None:
+        shapes = {a.shape for a in (self.gamma, self.beta, self.mean, self.variance)}
+        if len(shapes) != 1 or len(shapes.pop()) != 1:
+            raise ValueError(f"{self.name}: expected four arrays of one shape (channels,)")
+        if not all(np.isfinite(a).all() for a in (self.gamma, self.beta, self.mean, self.variance)):
+            raise ValueError(f"{self.name}: expected finite parameters and statistics, got NaN or infinity")
+        if (self.variance < 0).any():
+            raise ValueError(f"{self.name}.running_var: expected no negative variance, got {self.variance.min():g}")
+        if self.eps < 0 or (self.variance + self.eps == 0).any():
+            raise ValueError(f"{self.name}.eps: expected running_var + eps above 0, got eps {self.eps:g}")
+
+    @property
+    def channels(self) -> int:
+        """How many channels the layer normalizes."""
+        return len(self.gamma)
+
+    @property
+    def deviation(self) -> Array:
+        """What one training standard deviation is, ``sqrt(variance + eps)``."""
+        return np.sqrt(self.variance + self.eps)
+
+    @property
+    def scale(self) -> Array:
+        """The ``s`` of ``y = s x + t``."""
+        return self.gamma / self.deviation
+
+    @property
+    def shift(self) -> Array:
+        """The ``t`` of ``y = s x + t``."""
+        return self.beta - self.mean * self.scale
+
+    @property
+    def observable(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Which channels can be told from the layer's output: where gamma is not near 0."""
+        return np.abs(self.gamma) >= UNOBSERVABLE_BELOW
+
+    def input_moments(self, output: Moments) -> Moments:
+        """Moments of the layer's input, from those of its output; NaN in channels that are not observable."""
+        scale = np.where(self.observable, self.scale, np.nan)
+        return Moments(output.count, (output.mean - self.shift) / scale, output.m2 / np.square(scale))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Distance:
+    """How far live values are from what a layer was trained on; every array of shape ``(channels,)``."""
+
+    shift: Array
+    ratio: Array
+
+    @classmethod
+    def between(cls, layer: NormalizationLayer, live: Moments) -> Distance:
+        """Distance of the moments of a layer's live input from its training statistics."""
+        deviation = layer.deviation
+        return cls((live.mean - layer.mean) / deviation, live.variance / np.square(deviation))
+
+    @property
+    def symmetric_kl(self) -> Array:
+        """``J``, in nats; infinite where the live variance is 0."""
+        with np.errstate(divide="ignore"):
+            inverse = 1.0 / self.ratio
+        return (self.ratio + inverse - 2.0 + np.square(self.shift) * (1.0 + inverse)) / 2.0
+
+    @property
+    def squared_wasserstein(self) -> Array:
+        """``W2``, in training variances."""
+        return np.square(self.shift) + np.square(np.sqrt(self.ratio) - 1.0)

@@ -1,0 +1,186 @@
+"""This module describes one bundle: the manifest, ``manifest.json``, field by field.
+
+Whatever is not declared here is refused, so that a reader never guesses. A change that an older reader could
+misunderstand raises ``FORMAT_VERSION``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
+
+from models.errors import BundleError
+
+FORMAT_VERSION: Final = 1
+MANIFEST_FILE = "manifest.json"
+
+Datatype = Literal[
+    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64"
+]  # fmt: skip
+"""Datatypes of tensors, as the Open Inference Protocol spells them."""
+
+Placement = Literal["folded-backward", "folded-forward", "split", "affine", "kept"]
+"""What became of a normalization layer: merged into the weights before it, into those after it, into those of several
+branches before it, turned into one multiply-add, or left as a node of its own."""
+
+MODEL_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+ModelName = Annotated[str, StringConstraints(pattern=MODEL_NAME_PATTERN)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Record(BaseModel):
+    """What all parts of the manifest share: frozen, strict, no unknown field, no NaN."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class TensorRecord(Record):
+    """One input or output of the graph; -1 stands for a dimension that varies, the first one is the batch."""
+
+    name: str
+    datatype: Datatype
+    shape: tuple[int, ...]
+
+
+class NetworkRecord(Record):
+    """What built the network: a registered name and the arguments it took."""
+
+    name: str
+    arguments: dict[str, JsonValue]
+    parameters: Annotated[int, Field(ge=0)]
+
+
+class TapRecord(Record):
+    """Where in the graph the layer is observed, and whether that tensor is the layer's input or its output."""
+
+    tensor: str
+    side: Literal["input", "output"]
+    channel_axis: int
+
+
+class LayerRecord(Record):
+    """One normalization layer, and what became of it."""
+
+    name: str
+    kind: str
+    channels: Annotated[int, Field(gt=0)]
+    eps: Annotated[float, Field(ge=0)]
+    momentum: float | None
+    num_batches_tracked: int | None
+    placement: Placement
+    into: str | None
+    reason: str | None
+    tap: TapRecord
+
+
+class DataRecord(Record):
+    """The data a network was fitted to: its name, its rows by split, and a hash of its content."""
+
+    name: str
+    rows: dict[str, int]
+    sha256: Sha256
+
+
+class TrainingRecord(Record):
+    """How the network came to be. ``rows`` are those behind the normalization statistics."""
+
+    rows: Annotated[int, Field(gt=0)]
+    data: DataRecord
+    recipe: dict[str, JsonValue]
+    metrics: dict[str, float]
+    seconds: float
+    libraries: dict[str, str]
+
+
+class AgreementRecord(Record):
+    """How far one tensor of the bundle's graph is from the network's own, over all rows of a check.
+
+    The relative error is the largest absolute difference over the largest absolute value of the network's tensor.
+    """
+
+    name: str
+    max_absolute_error: float
+    max_relative_error: float
+
+
+class CheckRecord(Record):
+    """One comparison of the graph with the network it came from, on one kind of rows."""
+
+    rows: Literal["random", "real"]
+    num_rows: Annotated[int, Field(gt=0)]
+    outputs: tuple[AgreementRecord, ...]
+    taps: tuple[AgreementRecord, ...]
+
+
+class VerificationRecord(Record):
+    """The proof that the graph computes the network's function."""
+
+    reference: str
+    runtime: str
+    tolerance: float
+    checks: Annotated[tuple[CheckRecord, ...], Field(min_length=1)]
+
+
+class FileRecord(Record):
+    """One file of the bundle."""
+
+    sha256: Sha256
+    bytes: Annotated[int, Field(ge=0)]
+
+
+class Manifest(Record):
+    """Everything there is to say about one bundle."""
+
+    format_version: Literal[1]
+    name: ModelName
+    version: Annotated[int, Field(gt=0)]
+    created: AwareDatetime
+    network: NetworkRecord
+    inputs: Annotated[tuple[TensorRecord, ...], Field(min_length=1)]
+    outputs: Annotated[tuple[TensorRecord, ...], Field(min_length=1)]
+    labels: tuple[str, ...] | None
+    layers: tuple[LayerRecord, ...]
+    training: TrainingRecord | None
+    verification: VerificationRecord
+    files: dict[str, FileRecord]
+
+    def to_json(self) -> bytes:
+        """The bytes of ``manifest.json``."""
+        return self.model_dump_json(indent=2).encode() + b"\n"
+
+
+class _FormatVersion(BaseModel):
+    format_version: JsonValue
+
+
+def parse_manifest(text: bytes) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        BundleError: If it is no JSON, of another format version, or a field is missing, unknown or out of its range.
+    """
+    try:
+        found = _FormatVersion.model_validate_json(text).format_version
+        if found != FORMAT_VERSION:
+            raise BundleError(
+                f"{MANIFEST_FILE}: format_version: expected {FORMAT_VERSION}, got {found!r}; "
+                "a newer release may have written this bundle"
+            )
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        raise BundleError(f"{MANIFEST_FILE}: {_first_problem(error)}") from error
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False)[0]
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"]).lstrip(".")
+    match problem["type"]:
+        case "extra_forbidden":
+            return f"{field}: this field is not known"
+        case "missing":
+            return f"{field}: this field is missing"
+        case "json_invalid":
+            return f"expected JSON: {problem['msg']}"
+    message = problem["msg"][:1].lower() + problem["msg"][1:]
+    return f"{field}: {message}, got {problem['input']!r}" if field else message

@@ -1,0 +1,153 @@
+"""This module is the place where bundles live: ``<root>/<model>/<version>/``, and ``<root>/<model>/default``.
+
+A version appears whole or not at all: it is written into a hidden folder beside its destination, seen to the disk,
+and renamed. After that it never changes. The file ``default`` holds the number of the version that answers when a
+request names none; without the file that is the highest. Replacing it is one rename.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from models.bundle import Bundle, BundleDraft, write_file
+from models.errors import BundleError, ModelNotFound, StoreError, VersionNotFound
+from models.manifest import MODEL_NAME_PATTERN
+
+DEFAULT_FILE = "default"
+_MODEL = re.compile(MODEL_NAME_PATTERN)
+_VERSION = re.compile(r"[1-9][0-9]*")
+
+
+class Store:
+    """A folder of bundles; it need not exist until something is published."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def models(self) -> list[str]:
+        """Names of all models that have a folder, sorted; none if the store does not exist."""
+        return sorted(entry.name for entry in _folders(self.root) if _MODEL.fullmatch(entry.name))
+
+    def versions(self, model: str) -> list[int]:
+        """Versions of a model, ascending; none if there is no such model.
+
+        Raises:
+            StoreError: If the name is none that a model can have.
+        """
+        return sorted(int(entry.name) for entry in _folders(self._folder(model)) if _VERSION.fullmatch(entry.name))
+
+    def pinned_version(self, model: str) -> int | None:
+        """What the file ``default`` names, or None where there is no such file.
+
+        Raises:
+            StoreError: If the file holds anything but the number of a version.
+        """
+        path = self._folder(model) / DEFAULT_FILE
+        try:
+            text = path.read_text().strip()
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise StoreError(f"{model}/{DEFAULT_FILE}: expected a text file that can be read: {error}") from error
+        if not _VERSION.fullmatch(text):
+            raise StoreError(f"{model}/{DEFAULT_FILE}: expected the number of a version, got {text[:40]!r}")
+        return int(text)
+
+    def pin_version(self, model: str, version: int) -> None:
+        """Make a version the default, in one atomic write.
+
+        Raises:
+            VersionNotFound: If the model has no such version.
+        """
+        folder = self._folder(model)
+        if version not in self.versions(model):
+            raise VersionNotFound(f"{model}: expected one of the versions {self.versions(model)}, got {version}")
+        with tempfile.TemporaryDirectory(prefix=".default-", dir=folder) as temporary:
+            pointer = Path(temporary) / DEFAULT_FILE
+            write_file(pointer, f"{version}\n".encode())
+            pointer.replace(folder / DEFAULT_FILE)
+        _sync_folder(folder)
+
+    def bundle_path(self, model: str, version: int) -> Path:
+        """Where a version lives, whether or not it is there."""
+        return self._folder(model) / str(version)
+
+    def open(self, model: str, version: int) -> Bundle:
+        """Open a version and check it whole.
+
+        Raises:
+            ModelNotFound: If the store holds no such model.
+            VersionNotFound: If the model has no such version.
+            BundleError: If the bundle is damaged, or is another than the one its place says.
+        """
+        path = self.bundle_path(model, version)
+        if not path.is_dir():
+            if model not in self.models():
+                raise ModelNotFound(f"{self.root}: expected one of the models {self.models()}, got {model!r}")
+            raise VersionNotFound(f"{model}: expected one of the versions {self.versions(model)}, got {version}")
+        bundle = Bundle.open(path)
+        found = (bundle.manifest.name, bundle.manifest.version)
+        if found != (model, version):
+            raise BundleError(f"manifest.json: name, version: expected {model} {version}, got {found[0]} {found[1]}")
+        return bundle
+
+    def publish(self, draft: BundleDraft) -> Bundle:
+        """Publish a draft as the next version of its model; several publishers may do so at once.
+
+        Raises:
+            StoreError: If the name is none that a model can have, or the store can't be written to.
+        """
+        folder = self._folder(draft.name)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for version in itertools.count(max(self.versions(draft.name), default=0) + 1):
+                if self._publish_as(draft, version):
+                    return self.open(draft.name, version)
+        except OSError as error:
+            raise StoreError(f"{folder}: expected a folder that can be written to: {error.strerror}") from error
+        raise AssertionError("itertools.count ends only by return")
+
+    def _publish_as(self, draft: BundleDraft, version: int) -> bool:
+        destination = self.bundle_path(draft.name, version)
+        temporary = Path(tempfile.mkdtemp(prefix=".publishing-", dir=destination.parent))
+        try:
+            temporary.chmod(0o755)  # mkdtemp's 0700 would keep a service of another user out
+            draft.write(temporary, version=version)
+            _sync_folder(temporary)
+            temporary.rename(destination)
+        except BaseException as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                return False  # another publisher was faster
+            raise
+        _sync_folder(destination.parent)
+        return True
+
+    def _folder(self, model: str) -> Path:
+        if not _MODEL.fullmatch(model):
+            raise StoreError(
+                "model name: expected a letter or digit, then at most 127 letters, digits, '.', '_' or '-', "
+                f"got {model[:140]!r}"
+            )
+        return self.root / model
+
+
+def _folders(path: Path) -> list[Path]:
+    try:
+        return [entry for entry in path.iterdir() if entry.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
