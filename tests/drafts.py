@@ -1,0 +1,158 @@
+"""This module makes small real bundles for tests.
+
+The network is ``x -> hidden -> norm -> relu -> head -> logits`` with 4 inputs, 3 hidden channels and 2 classes. Its
+one normalization layer is folded into ``hidden``, so that the tensor ``norm`` of the graph is the layer's output.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from models.bundle import Arrays, BundleDraft, Sample
+from models.layers import NormalizationLayer
+from models.manifest import (
+    AgreementRecord,
+    CheckRecord,
+    DataRecord,
+    LayerRecord,
+    NetworkRecord,
+    TapRecord,
+    TensorRecord,
+    TrainingRecord,
+    VerificationRecord,
+)
+
+INPUTS, CHANNELS, CLASSES = 4, 3, 2
+TRAINING_ROWS = 256
+SAMPLE_ROWS = 5
+EPS = 1e-5
+
+
+def draft(name: str = "tiny", *, seed: int = 0, bias: float = 0.0, **changes: Any) -> BundleDraft:  # noqa: ANN401
+    """A draft that can be published, and whose graph runs.
+
+    Args:
+        name: Of the model.
+        seed: Of the weights, and of the rows that the statistics and the sample come from.
+        bias: Added to every logit, so that versions which differ in nothing else answer differently.
+        changes: Fields of the draft to replace.
+    """
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(TRAINING_ROWS, INPUTS))
+    hidden_weight, hidden_bias = rng.normal(size=(CHANNELS, INPUTS)), rng.normal(size=CHANNELS)
+    hidden = rows @ hidden_weight.T + hidden_bias
+    parameters: Arrays = {
+        "hidden.weight": hidden_weight,
+        "hidden.bias": hidden_bias,
+        "norm.weight": rng.uniform(0.5, 1.5, CHANNELS),
+        "norm.bias": rng.normal(size=CHANNELS),
+        "norm.running_mean": hidden.mean(axis=0),
+        "norm.running_var": hidden.var(axis=0),
+        "head.weight": rng.normal(size=(CLASSES, CHANNELS)),
+        "head.bias": rng.normal(size=CLASSES) + bias,
+    }
+    layer = NormalizationLayer(
+        name="norm",
+        eps=EPS,
+        gamma=parameters["norm.weight"],
+        beta=parameters["norm.bias"],
+        mean=parameters["norm.running_mean"],
+        variance=parameters["norm.running_var"],
+    )
+    x = rows[:SAMPLE_ROWS].astype(np.float32)
+    return replace(
+        BundleDraft(
+            name=name,
+            network=NetworkRecord(
+                name="mlp", arguments={"hidden": [CHANNELS]}, parameters=sum(a.size for a in parameters.values())
+            ),
+            inputs=(TensorRecord(name="x", datatype="FP32", shape=(-1, INPUTS)),),
+            outputs=(TensorRecord(name="logits", datatype="FP32", shape=(-1, CLASSES)),),
+            labels=("no", "yes"),
+            layers=(_layer_record(layer),),
+            training=_training_record(seed),
+            verification=_verification_record(),
+            model=_graph(parameters),
+            normalization=(layer,),
+            sample=Sample({"x": x}, {"logits": logits(parameters, x)}),
+            parameters=parameters,
+        ),
+        **changes,
+    )
+
+
+def logits(parameters: Arrays, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What a draft's network answers for rows of shape ``(rows, 4)``: computed in float64, and without folding."""
+    hidden = x.astype(np.float64) @ parameters["hidden.weight"].T + parameters["hidden.bias"]
+    deviation = np.sqrt(parameters["norm.running_var"] + EPS)
+    norm = parameters["norm.weight"] * (hidden - parameters["norm.running_mean"]) / deviation + parameters["norm.bias"]
+    answer = np.maximum(norm, 0) @ parameters["head.weight"].T + parameters["head.bias"]
+    return np.asarray(answer, dtype=np.float32)
+
+
+def _graph(parameters: Arrays) -> bytes:
+    """The folded graph, its weights in float32."""
+    scale = parameters["norm.weight"] / np.sqrt(parameters["norm.running_var"] + EPS)
+    weights = {
+        "hidden.weight": scale[:, None] * parameters["hidden.weight"],
+        "hidden.bias": (parameters["hidden.bias"] - parameters["norm.running_mean"]) * scale + parameters["norm.bias"],
+        "head.weight": parameters["head.weight"],
+        "head.bias": parameters["head.bias"],
+    }
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gemm", ["x", "hidden.weight", "hidden.bias"], ["norm"], name="hidden", transB=1),
+            helper.make_node("Relu", ["norm"], ["relu"], name="relu"),
+            helper.make_node("Gemm", ["relu", "head.weight", "head.bias"], ["logits"], name="head", transB=1),
+        ],
+        "tiny",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", INPUTS])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", CLASSES])],
+        [numpy_helper.from_array(array.astype(np.float32), key) for key, array in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    return bytes(model.SerializeToString())
+
+
+def _layer_record(layer: NormalizationLayer) -> LayerRecord:
+    return LayerRecord(
+        name=layer.name,
+        kind="BatchNorm1d",
+        channels=layer.channels,
+        eps=layer.eps,
+        momentum=0.1,
+        num_batches_tracked=8,
+        placement="folded-backward",
+        into="hidden",
+        reason=None,
+        tap=TapRecord(tensor="norm", side="output", channel_axis=1),
+    )
+
+
+def _training_record(seed: int) -> TrainingRecord:
+    return TrainingRecord(
+        rows=TRAINING_ROWS,
+        data=DataRecord(name="normal", rows={"train": TRAINING_ROWS}, sha256="0" * 64),
+        recipe={"seed": seed, "epochs": 1},
+        metrics={"accuracy": 0.5},
+        seconds=0.1,
+        libraries={"numpy": np.__version__},
+    )
+
+
+def _verification_record() -> VerificationRecord:
+    checks = tuple(
+        CheckRecord(
+            rows=rows,
+            num_rows=SAMPLE_ROWS,
+            outputs=(AgreementRecord(name="logits", max_absolute_error=1e-7, max_relative_error=1e-7),),
+            taps=(AgreementRecord(name="norm", max_absolute_error=1e-7, max_relative_error=1e-7),),
+        )
+        for rows in ("random", "real")
+    )
+    return VerificationRecord(reference="numpy", runtime="numpy", tolerance=1e-5, checks=checks)

@@ -1,0 +1,281 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from models.layers import UNOBSERVABLE_BELOW, Distance, NormalizationLayer
+from models.moments import Array, Moments
+
+U = np.finfo(np.float64).eps / 2
+"""Unit roundoff: what one operation in float64 may be off by, relative to its result."""
+
+CHANNELS = 4
+
+
+@st.composite
+def layers(draw: st.DrawFn) -> NormalizationLayer:
+    """Layers with channels of either sign, all of them observable."""
+    size = st.floats(UNOBSERVABLE_BELOW, 1e3)
+    return NormalizationLayer(
+        name="norm",
+        eps=draw(st.sampled_from([0.0, 1e-5, 1e-3])),
+        gamma=draw(arrays(np.float64, CHANNELS, elements=size | size.map(lambda s: -s))),
+        beta=draw(per_channel(-1e3, 1e3)),
+        mean=draw(per_channel(-1e3, 1e3)),
+        variance=draw(per_channel(1e-6, 1e6)),
+    )
+
+
+def per_channel(low: float, high: float) -> st.SearchStrategy[Array]:
+    return arrays(np.float64, CHANNELS, elements=st.floats(low, high))
+
+
+@given(layers(), per_channel(-1e3, 1e3))
+def test_scale_and_shift_are_the_textbook_normalization(layer: NormalizationLayer, x: Array) -> None:
+    normalized = (x - layer.mean) / np.sqrt(layer.variance + layer.eps)
+
+    y = layer.scale * x + layer.shift
+
+    # each term of the sum is off by a few roundings of its own size, and so is the textbook's
+    terms = np.abs(layer.scale) * (np.abs(x) + np.abs(layer.mean)) + np.abs(layer.beta)
+    assert (np.abs(y - (layer.gamma * normalized + layer.beta)) <= 16 * U * terms).all()
+
+
+@given(layers(), per_channel(-1e3, 1e3), per_channel(0, 1e6))
+def test_input_moments_invert_the_affine_map(layer: NormalizationLayer, mean: Array, variance: Array) -> None:
+    x = Moments(7, mean, 7 * variance)
+    y = Moments(7, layer.scale * mean + layer.shift, np.square(layer.scale) * x.m2)
+
+    recovered = layer.input_moments(y)
+
+    # the shift is added and taken away again: what that rounds off is divided by the scale
+    terms = np.abs(mean) + np.abs(layer.shift / layer.scale)
+    assert recovered.count == 7
+    assert (np.abs(recovered.mean - mean) <= 16 * U * terms).all()
+    np.testing.assert_allclose(recovered.m2, x.m2, rtol=16 * U)
+
+
+@given(layers(), st.integers(0, 2**32 - 1))
+def test_moments_of_outputs_give_moments_of_inputs(layer: NormalizationLayer, seed: int) -> None:
+    x = layer.mean + layer.deviation * np.random.default_rng(seed).normal(size=(50, CHANNELS))
+    expected = Moments.of(x, channel_axis=1)
+
+    recovered = layer.input_moments(Moments.of(layer.scale * x + layer.shift, channel_axis=1))
+
+    # in deviations an input is at most some 1e6 (mean 1e3, deviation 1e-3), and so is an output's shift (beta 1e3,
+    # gamma 1e-3): a few hundred roundings of 1e6 are 1e-8
+    assert (np.abs(recovered.mean - expected.mean) <= 1e-8 * layer.deviation).all()
+    np.testing.assert_allclose(recovered.variance, expected.variance, rtol=1e-7)
+
+
+def test_channels_with_gamma_near_zero_are_not_observable() -> None:
+    layer = with_parameters(gamma=[0.0, 0.999e-3, 1e-3, -1e-3, -0.999e-3])
+
+    observable = layer.observable
+
+    assert observable.tolist() == [False, False, True, True, False]
+
+
+def test_input_moments_are_unknown_only_where_not_observable() -> None:
+    layer = with_parameters(gamma=[0.0, 2.0], mean=[1.0, 1.0])
+    output = Moments(4, np.array([0.0, 0.0]), np.array([0.0, 4.0]))
+
+    recovered = layer.input_moments(output)
+
+    assert np.isnan([recovered.mean[0], recovered.m2[0]]).all()
+    # mean 0 of 2 (x - 1) is mean 1 of x
+    assert (recovered.mean[1], recovered.m2[1]) == (1.0, 1.0)
+
+
+@given(layers())
+def test_a_layer_that_sees_what_it_was_trained_on_is_at_distance_zero(layer: NormalizationLayer) -> None:
+    as_trained = Moments(9, layer.mean, 9 * (layer.variance + layer.eps))
+
+    distance = Distance.between(layer, as_trained)
+
+    # the ratio of equal variances is off by a few roundings, and r + 1/r - 2 by a few of its terms
+    assert (distance.shift == 0).all()
+    np.testing.assert_allclose(distance.ratio, 1.0, rtol=16 * U)
+    np.testing.assert_allclose(distance.symmetric_kl, 0.0, atol=64 * U)
+    np.testing.assert_allclose(distance.squared_wasserstein, 0.0, atol=64 * U)
+
+
+def test_shift_and_ratio_are_in_training_deviations_and_variances() -> None:
+    layer = NormalizationLayer("norm", 1.0, np.ones(1), np.zeros(1), np.array([5.0]), np.array([3.0]))
+    live = Moments(10, np.array([9.0]), np.array([160.0]))
+
+    distance = Distance.between(layer, live)
+
+    # the deviation is sqrt(3 + 1) = 2: the mean moved by 4, the variance is 16
+    assert (distance.shift.tolist(), distance.ratio.tolist()) == ([2.0], [4.0])
+
+
+shifts, ratios = per_channel(-10, 10), per_channel(1e-3, 1e3)
+
+
+@given(shifts, ratios)
+def test_symmetric_kl_is_both_divergences_between_gaussians(shift: Array, ratio: Array) -> None:
+    distance = Distance(shift, ratio)
+    trained, live = (np.zeros(CHANNELS), np.ones(CHANNELS)), (shift, np.sqrt(ratio))
+
+    symmetric_kl = distance.symmetric_kl
+
+    # both have terms of the size of the larger of 1e5 (z^2 / r) and the result, and lose some roundings of it
+    np.testing.assert_allclose(
+        symmetric_kl, expected_log_ratio(live, trained) + expected_log_ratio(trained, live), rtol=1e-10, atol=1e-10
+    )
+
+
+@given(shifts, ratios)
+def test_squared_wasserstein_is_the_mean_squared_way_of_the_best_transport(shift: Array, ratio: Array) -> None:
+    distance = Distance(shift, ratio)
+    nodes, weights = standard_normal_quadrature()
+
+    squared_wasserstein = distance.squared_wasserstein
+
+    # on a line the best transport keeps the order: the quantile at u goes to the quantile at u
+    ways = shift[:, None] + np.sqrt(ratio)[:, None] * nodes - nodes
+    np.testing.assert_allclose(squared_wasserstein, np.square(ways) @ weights, rtol=1e-10, atol=1e-10)
+
+
+@given(per_channel(-10, 10), per_channel(1e-2, 1e2))
+def test_symmetric_kl_is_the_same_from_either_side(mean: Array, variance: Array) -> None:
+    ones, zeros = np.ones(CHANNELS), np.zeros(CHANNELS)
+    standard = NormalizationLayer("norm", 0.0, ones, zeros, zeros, ones)
+    other = NormalizationLayer("norm", 0.0, ones, zeros, mean, variance)
+
+    there = Distance.between(standard, Moments(1, mean, variance)).symmetric_kl
+    back = Distance.between(other, Moments(1, zeros, ones)).symmetric_kl
+
+    np.testing.assert_allclose(there, back, rtol=1e-10, atol=1e-10)
+
+
+def test_symmetric_kl_is_infinite_for_a_channel_that_stopped_varying() -> None:
+    distance = Distance(np.array([2.0, 2.0]), np.array([0.0, 1.0]))
+
+    symmetric_kl = distance.symmetric_kl
+
+    assert symmetric_kl.tolist() == [np.inf, 4.0]
+
+
+@pytest.mark.xfail(strict=True, reason="z^2 (1 + 1/r) is 0 x infinity there")
+def test_symmetric_kl_is_infinite_for_a_channel_that_stopped_varying_at_its_mean() -> None:
+    distance = Distance(np.array([0.0, 0.0]), np.array([0.0, 1.0]))
+
+    symmetric_kl = distance.symmetric_kl
+
+    assert symmetric_kl.tolist() == [np.inf, 0.0]
+
+
+def test_squared_wasserstein_stays_finite_for_a_channel_that_stopped_varying() -> None:
+    distance = Distance(np.array([2.0]), np.array([0.0]))
+
+    squared_wasserstein = distance.squared_wasserstein
+
+    assert squared_wasserstein.tolist() == [5.0]
+
+
+def test_distances_of_nothing_are_not_numbers() -> None:
+    layer = with_parameters(gamma=[1.0, 1.0])
+
+    distance = Distance.between(layer, Moments.empty(2))
+
+    assert np.isnan([distance.ratio, distance.symmetric_kl, distance.squared_wasserstein]).all()
+
+
+@pytest.mark.parametrize("field", ["gamma", "beta", "mean", "variance"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_parameter_that_is_not_finite_is_refused(field: str, value: float) -> None:
+    broken = np.array([1.0, value])
+
+    with pytest.raises(ValueError, match="finite") as caught:
+        replace(with_parameters(gamma=[1.0, 1.0]), **{field: broken})
+
+    assert str(caught.value).startswith("norm: expected finite parameters and statistics")
+
+
+@pytest.mark.parametrize("field", ["gamma", "beta", "mean", "variance"])
+@pytest.mark.parametrize("shape", [(3,), (2, 1), ()])
+def test_a_parameter_of_another_shape_is_refused(field: str, shape: tuple[int, ...]) -> None:
+    misshapen = np.ones(shape)
+
+    with pytest.raises(ValueError, match="shape") as caught:
+        replace(with_parameters(gamma=[1.0, 1.0]), **{field: misshapen})
+
+    assert str(caught.value) == "norm: expected four arrays of one shape (channels,)"
+
+
+def test_four_matrices_are_refused() -> None:
+    matrix = np.ones((2, 2))
+
+    with pytest.raises(ValueError, match="shape") as caught:
+        NormalizationLayer("norm", 1e-5, matrix, matrix, matrix, matrix)
+
+    assert str(caught.value) == "norm: expected four arrays of one shape (channels,)"
+
+
+def test_a_negative_variance_is_refused() -> None:
+    variance = np.array([1.0, -0.25])
+
+    with pytest.raises(ValueError, match="variance") as caught:
+        replace(with_parameters(gamma=[1.0, 1.0]), variance=variance)
+
+    assert str(caught.value) == "norm.running_var: expected no negative variance, got -0.25"
+
+
+def test_a_zero_variance_without_eps_is_refused() -> None:
+    variance = np.array([1.0, 0.0])
+
+    with pytest.raises(ValueError, match="eps") as caught:
+        replace(with_parameters(gamma=[1.0, 1.0]), variance=variance, eps=0.0)
+
+    assert str(caught.value) == "norm.eps: expected running_var + eps above 0, got eps 0"
+
+
+def test_a_zero_variance_with_eps_is_taken() -> None:
+    variance = np.array([1.0, 0.0])
+
+    layer = replace(with_parameters(gamma=[1.0, 1.0]), variance=variance, eps=0.25)
+
+    assert layer.deviation.tolist() == [np.sqrt(1.25), 0.5]
+
+
+@pytest.mark.parametrize(
+    "eps",
+    [
+        -1e-5,
+        pytest.param(np.nan, marks=pytest.mark.xfail(strict=True, reason="not checked")),
+        pytest.param(np.inf, marks=pytest.mark.xfail(strict=True, reason="not checked")),
+    ],
+)
+def test_an_eps_that_is_negative_or_not_finite_is_refused(eps: float) -> None:
+    layer = with_parameters(gamma=[1.0, 1.0])
+
+    with pytest.raises(ValueError, match="eps") as caught:
+        replace(layer, eps=eps)
+
+    assert str(caught.value).startswith("norm.eps: expected ")
+
+
+def with_parameters(*, gamma: list[float], mean: list[float] | None = None) -> NormalizationLayer:
+    """A layer of variance 1, eps 0 and beta 0."""
+    zeros = np.zeros(len(gamma))
+    return NormalizationLayer("norm", 0.0, np.array(gamma), zeros, zeros if mean is None else np.array(mean), zeros + 1)
+
+
+def standard_normal_quadrature() -> tuple[Array, Array]:
+    """Nodes and weights that integrate polynomials up to degree 9 against the standard normal density exactly."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(5)
+    return nodes, weights / weights.sum()
+
+
+def expected_log_ratio(p: tuple[Array, Array], q: tuple[Array, Array]) -> Array:
+    """KL divergence of Gaussians given by mean and deviation: the mean of ``log p - log q`` under p, by quadrature."""
+    nodes, weights = standard_normal_quadrature()
+    x = p[0][:, None] + p[1][:, None] * nodes
+    # the densities' common factor cancels
+    log_p, log_q = (-np.log(d)[:, None] - np.square((x - m[:, None]) / d[:, None]) / 2 for m, d in (p, q))
+    return np.asarray((log_p - log_q) @ weights)

@@ -1,0 +1,33 @@
+"""This module holds the errors that training raises.
+
+TrainingError
+├── RecipeError         a recipe or an argument asks for what there is not
+├── StatisticsError     population statistics can't be estimated
+├── FoldingError        a layer's figures can't be folded
+├── ExportError         the network can't be turned into a graph
+└── VerificationError   the graph does not compute the network's function
+"""
+
+
+class TrainingError(Exception):
+    """What every error of this package is; its text is one sentence for people."""
+
+
+class RecipeError(TrainingError):
+    """A recipe or an argument asks for what there is not."""
+
+
+class StatisticsError(TrainingError):
+    """Population statistics can't be estimated."""
+
+
+class FoldingError(TrainingError):
+    """A layer's figures can't be folded."""
+
+
+class ExportError(TrainingError):
+    """The network can't be turned into a graph."""
+
+
+class VerificationError(TrainingError):
+    """The graph does not compute the network's function."""

@@ -1,0 +1,39 @@
+"""This module finds the normalization layers of a network and reads their parameters and statistics."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from models.layers import NormalizationLayer
+from models.moments import Array
+
+
+def normalization_layers(network: nn.Module) -> dict[str, _BatchNorm]:
+    """Every normalization layer by its qualified name, in the order in which they were declared."""
+    return {name: module for name, module in network.named_modules() if isinstance(module, _BatchNorm)}
+
+
+def read_layer(name: str, module: _BatchNorm) -> NormalizationLayer:
+    """A layer's parameters and statistics in float64; ones and zeros where it learns no scale and shift.
+
+    Raises:
+        ValueError: If it keeps no statistics, or they are not finite, or a variance is negative.
+    """
+    if module.running_mean is None or module.running_var is None:
+        raise ValueError(f"{name}: expected a layer that keeps statistics, got track_running_stats=False")
+    channels = module.num_features
+    return NormalizationLayer(
+        name=name,
+        eps=module.eps,
+        gamma=_array(module.weight) if module.affine else np.ones(channels),
+        beta=_array(module.bias) if module.affine else np.zeros(channels),
+        mean=_array(module.running_mean),
+        variance=_array(module.running_var),
+    )
+
+
+def _array(tensor: Tensor) -> Array:
+    values: Array = tensor.detach().cpu().double().numpy().copy()
+    return values

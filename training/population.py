@@ -1,0 +1,106 @@
+"""This module re-estimates the statistics of every normalization layer from all training rows, exactly.
+
+The moving averages that a fit leaves behind are of weights that have since changed and of a few last batches. What
+inference wants is the mean and variance of each layer's input over the whole training set, under the final weights.
+A layer's input depends on the layers before it, so they are estimated in the order in which data meets them, one pass
+each, every pass through layers that already have their final statistics. Two things follow:
+
+- every layer sees over the training rows exactly the mean and variance that it keeps;
+- how the rows are cut into batches changes nothing.
+
+Estimating all layers in one pass of batch statistics, as PreciseBN does, has neither property behind the first layer,
+unless all rows are one batch; there the two agree.
+
+Source: Ioffe & Szegedy (2015), Algorithm 2; Wu & Johnson (2021), section 3, for PreciseBN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from models.moments import Moments
+from training.errors import StatisticsError
+from training.normalization import normalization_layers
+
+
+def estimate_population_statistics(network: nn.Module, batches: Sequence[Tensor]) -> int:
+    """Replace the running statistics of every normalization layer by those of all rows; the mode stays as it is.
+
+    Running variances become the population variance, without Bessel's correction: that is what makes the layer's
+    output over these rows have variance ``gamma^2 var / (var + eps)``.
+
+    Args:
+        network: Its layers are changed in place.
+        batches: The rows, ``(rows, ...)`` each; they are gone through once a layer.
+
+    Returns:
+        How many rows that were.
+
+    Raises:
+        StatisticsError: If there are no rows, a layer is used twice in a pass, or its input is not finite.
+    """
+    rows = sum(len(batch) for batch in batches)
+    if rows == 0:
+        raise StatisticsError("population statistics: expected at least one row, got none")
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            layers = normalization_layers(network)
+            for name in _order_of_use(network, layers, batches[0]):
+                _estimate(network, name, layers[name], batches)
+    finally:
+        network.train(was_training)
+    return rows
+
+
+class _Reached(Exception):
+    """Ends a forward pass at the layer whose input was wanted."""
+
+
+def _order_of_use(network: nn.Module, layers: dict[str, _BatchNorm], batch: Tensor) -> list[str]:
+    order: list[str] = []
+    handles = [
+        layer.register_forward_pre_hook(lambda _module, _inputs, name=name: order.append(name))
+        for name, layer in layers.items()
+        if layer.track_running_stats
+    ]
+    try:
+        network(batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for name in order:
+        if order.count(name) > 1:
+            raise StatisticsError(f"{name}: expected one use in a forward pass, got {order.count(name)}")
+    return order
+
+
+def _estimate(network: nn.Module, name: str, layer: _BatchNorm, batches: Iterable[Tensor]) -> None:
+    moments = Moments.empty(layer.num_features)
+
+    def observe(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        nonlocal moments
+        moments = moments.merge(Moments.of(inputs[0].cpu().numpy(), channel_axis=1))
+        raise _Reached
+
+    handle = layer.register_forward_pre_hook(observe)
+    try:
+        for batch in batches:
+            try:
+                network(batch)
+            except _Reached:
+                continue
+    finally:
+        handle.remove()
+    mean, variance = torch.from_numpy(moments.mean), torch.from_numpy(moments.variance)
+    if not (mean.isfinite().all() and variance.isfinite().all()):
+        raise StatisticsError(f"{name}: expected finite values at its input over all rows, got NaN or infinity")
+    assert layer.running_mean is not None
+    assert layer.running_var is not None
+    layer.running_mean.copy_(mean)
+    layer.running_var.copy_(variance)

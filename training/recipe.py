@@ -1,0 +1,82 @@
+"""This module reads a recipe: the one small file that says how a published model is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from models.manifest import ModelName
+from training.errors import RecipeError
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+class Recipe(BaseModel):
+    """How a model is made.
+
+    Attributes:
+        name: The model that the result is published as.
+        network: A name of ``training.networks``, built with ``arguments``.
+        data: A name of ``training.data``.
+        epochs: Passes over the training rows.
+        batch_rows: Rows behind one step, and behind each of its batch statistics.
+        learning_rate: The highest one; it rises and falls once over the fit (one-cycle).
+        weight_decay: Of weights; normalization parameters and biases have none.
+        max_shift_pixels: Training images are moved by up to this many pixels each way; 0 leaves them alone.
+        seed: Of everything random.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: ModelName
+    network: str
+    arguments: dict[str, JsonValue] = {}
+    data: str
+    epochs: Annotated[int, Field(gt=0)]
+    batch_rows: Annotated[int, Field(ge=2)]
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_shift_pixels: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+def load_recipe(name: str, changes: Iterable[str] = ()) -> Recipe:
+    """Read a recipe by its name here, or from a file of its own.
+
+    Args:
+        name: A name in ``training/recipes``, or the path of a ``.yaml`` file.
+        changes: ``key=value`` each, the value written as in the file.
+
+    Raises:
+        RecipeError: If there is no such recipe, or a field is unknown, missing or out of its range.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else RECIPES / f"{name}.yaml"
+    try:
+        fields: Any = yaml.safe_load(path.read_text())
+    except FileNotFoundError as error:
+        known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
+        raise RecipeError(f"recipe: expected one of {known}, or a .yaml file that exists, got {name!r}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path}: expected a YAML file that can be read: {error}") from error
+    if not isinstance(fields, dict):
+        raise RecipeError(f"{path}: expected fields and their values, got {type(fields).__name__}")
+    try:
+        return Recipe.model_validate(fields | dict(_parse_change(change) for change in changes))
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in problem["loc"])
+        raise RecipeError(f"{path.name}: {field}: {problem['msg']}, got {problem['input']!r}") from error
+
+
+def _parse_change(change: str) -> tuple[str, Any]:
+    key, separator, value = change.partition("=")
+    if not separator:
+        raise RecipeError(f"--set: expected key=value, got {change!r}")
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {key}: expected a YAML value, got {value!r}") from error
