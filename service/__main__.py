@@ -1,0 +1,61 @@
+"""This module is the command ``bnserve``: serve a store of bundles over HTTP.
+
+Exit codes: 0 stopped by a signal, 1 it can't start (one sentence on stderr says why), 2 a setting was not understood.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import uvicorn
+from pydantic import ValidationError
+from pydantic_settings import CliApp
+
+from models.store import Store
+from service.app import create_app
+from service.errors import ServiceError
+from service.logs import configure_logs
+from service.settings import Settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until a signal ends it; ``arguments`` are those of the process if none are given."""
+    try:
+        settings = CliApp.run(Settings, cli_args=None if arguments is None else list(arguments))
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in problem["loc"])
+        print(f"bnserve: {field}: {problem['msg']}, got {problem['input']!r}", file=sys.stderr)
+        return 2
+    configure_logs(settings.log_level)
+    try:
+        app = create_app(settings)
+    except ServiceError as error:
+        print(f"bnserve: {error}", file=sys.stderr)
+        return 1
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=settings.shutdown_timeout_s,
+    )
+    socket = config.bind_socket()
+    host, port = socket.getsockname()[:2]
+    _print_addresses(f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", Store(settings.store).models())  # noqa: S104
+    uvicorn.Server(config).run(sockets=[socket])
+    return 0
+
+
+def _print_addresses(base: str, models: Sequence[str]) -> None:
+    print(f"the API, to try in a browser:    {base}/docs")
+    for model in models[:1]:
+        print(f"a model's normalization layers:  {base}/v2/models/{model}/normalization")
+    print(f"metrics, for Prometheus:         {base}/metrics", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

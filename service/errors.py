@@ -1,0 +1,43 @@
+"""This module holds the errors that the service raises; none knows HTTP, see ``routes/errors.py`` for that.
+
+ServiceError
+├── InvalidRequest        the client sent what can't be answered
+│   └── RequestTooLarge   more bytes than are taken
+├── UnsupportedEncoding   the body is encoded in a way that is not read here
+├── NotFound              no model, version or layer of this name
+├── NotReady              it is known, but not served now
+├── DeviceError           the device that was asked for is not there
+└── EngineError           a graph can't be loaded, fails its self-test, or fails while it runs
+"""
+
+
+class ServiceError(Exception):
+    """What every error of this package is; its text is one sentence for people."""
+
+
+class InvalidRequest(ServiceError):
+    """The client sent what can't be answered; the text names the field, what was expected, what came."""
+
+
+class RequestTooLarge(InvalidRequest):
+    """More bytes than are taken."""
+
+
+class UnsupportedEncoding(ServiceError):
+    """The body is encoded in a way that is not read here."""
+
+
+class NotFound(ServiceError):
+    """There is no model, version or layer of this name."""
+
+
+class NotReady(ServiceError):
+    """It is known, but not served now."""
+
+
+class DeviceError(ServiceError):
+    """The device that was asked for is not there."""
+
+
+class EngineError(ServiceError):
+    """A graph can't be loaded, fails its self-test, or fails while it runs."""

@@ -1,0 +1,207 @@
+"""This module holds the models that are served, and keeps them in step with the store.
+
+A version is loaded and tested beside those that answer, and only then takes its place; one that fails leaves them as
+they are and its reason in the index. Which version answers where a request names none: the one that the store pins,
+else the highest that is ready. While a pinned version can't be served, the default stays what it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from models.errors import ModelsError
+from models.store import Store
+from service.errors import EngineError, NotFound, NotReady
+from service.inference.served_model import ServedModel
+
+State = Literal["LOADING", "READY", "UNAVAILABLE"]
+Key = tuple[str, int]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class VersionState:
+    """One version of the store, and whether it answers.
+
+    Attributes:
+        name: Name of the model.
+        version: As the protocol writes it.
+        state: As Triton calls it.
+        reason: One sentence where it does not answer; else empty.
+    """
+
+    name: str
+    version: str
+    state: State
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """What is known of one version; ``signature`` tells whether its files are still those that were looked at."""
+
+    signature: object
+    state: State
+    reason: str = ""
+    served: ServedModel | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    versions: Mapping[int, _Version] = field(default_factory=dict)
+    default: int | None = None
+
+
+class Registry:
+    """The models of one store.
+
+    Args:
+        store: Where they come from.
+        load: Opens one version of the store; it may take long, and runs in a thread.
+    """
+
+    def __init__(self, store: Store, load: Callable[[str, int], ServedModel]) -> None:
+        self._store = store
+        self._load = load
+        self._models: dict[str, _Model] = {}
+        self._problems: dict[str, str | None] = {}
+        self._refreshing = asyncio.Lock()
+        self.loaded = asyncio.Event()
+
+    def find(self, name: str, version: str | None = None) -> ServedModel:
+        """Find the model that is to answer.
+
+        Raises:
+            NotFound: If the store has no such model or version.
+            NotReady: If it has, but it can't be served now; the text says why.
+        """
+        model = self._models.get(name)
+        if model is None:
+            known = ", ".join(sorted(self._models)) or "none"
+            raise NotFound(f"model {name!r} is not known; there are: {known}")
+        number = model.default if version is None else _number(version)
+        found = None if number is None else model.versions.get(number)
+        if found is None:
+            if version is None:
+                raise NotReady(f"model {name!r} has no version that can be served: {_reasons(model)}")
+            known = ", ".join(map(str, sorted(model.versions)))
+            raise NotFound(f"model {name!r} has no version {version!r}; there are: {known}")
+        if found.served is None:
+            raise NotReady(f"model {name!r} version {number} can't be served: {found.reason or 'it is loading'}")
+        return found.served
+
+    def ready_versions(self, name: str) -> list[str]:
+        """Versions of a model that answer, ascending."""
+        model = self._models.get(name, _Model())
+        return [str(number) for number, version in sorted(model.versions.items()) if version.served is not None]
+
+    def served(self) -> list[ServedModel]:
+        """Every version that answers."""
+        models = [model for _, model in sorted(self._models.items())]
+        return [v.served for model in models for _, v in sorted(model.versions.items()) if v.served is not None]
+
+    def index(self) -> list[VersionState]:
+        """Every version of the store, by name and version."""
+        return [
+            VersionState(name, str(number), version.state, version.reason)
+            for name, model in sorted(self._models.items())
+            for number, version in sorted(model.versions.items())
+        ]
+
+    async def refresh(self) -> None:
+        """Look at the store and take over what changed: load, replace, unload, choose defaults."""
+        async with self._refreshing:
+            try:
+                signatures = await asyncio.to_thread(_signatures, self._store)
+            except (ModelsError, OSError) as error:
+                self._tell_problem("", f"store {self._store.root} can't be read, nothing changes: {error}")
+                return
+            self._tell_problem("", None)
+            self._forget(signatures)
+            for (name, number), signature in signatures.items():
+                known = self._models.get(name, _Model()).versions.get(number)
+                if known is None or known.signature != signature:
+                    await self._take(name, number, signature, known)
+            for name in list(self._models):
+                await self._choose_default(name)
+            self.loaded.set()
+
+    def _forget(self, signatures: Mapping[Key, object]) -> None:
+        for name, model in list(self._models.items()):
+            kept = {number: v for number, v in model.versions.items() if (name, number) in signatures}
+            for number in model.versions.keys() - kept.keys():
+                log.info("model %s version %d is gone from the store, unloaded", name, number)
+            if kept:
+                self._models[name] = replace(model, versions=kept)
+            else:
+                del self._models[name]
+
+    async def _take(self, name: str, number: int, signature: object, known: _Version | None) -> None:
+        """Load one version; until it is there, what answered before goes on answering."""
+        if known is None:
+            self._put(name, number, _Version(signature, "LOADING"))
+        try:
+            served = await asyncio.to_thread(self._load, name, number)
+        except Exception as error:  # whatever is wrong with one version, the others are served
+            expected = isinstance(error, ModelsError | EngineError)
+            log.error("model %s version %d can't be served: %s", name, number, error, exc_info=not expected)
+            self._put(name, number, _Version(signature, "UNAVAILABLE", str(error) or type(error).__name__))
+        else:
+            log.info("model %s version %d is ready", name, number)
+            self._put(name, number, _Version(signature, "READY", served=served))
+        await self._choose_default(name)
+
+    def _tell_problem(self, name: str, problem: str | None) -> None:
+        """Log what is wrong with a model's default, or with the store (""), once for as long as it lasts."""
+        if problem and self._problems.get(name) != problem:
+            log.error("%s", problem)
+        self._problems[name] = problem
+
+    def _put(self, name: str, number: int, version: _Version) -> None:
+        model = self._models.get(name, _Model())
+        self._models[name] = replace(model, versions={**model.versions, number: version})
+
+    async def _choose_default(self, name: str) -> None:
+        model = self._models[name]
+        ready = [number for number, version in model.versions.items() if version.served is not None]
+        problem = None
+        try:
+            pinned = await asyncio.to_thread(self._store.pinned_version, name)
+        except ModelsError as error:
+            chosen, problem = None, str(error)
+        else:
+            chosen = max(ready, default=None) if pinned is None else pinned
+            if pinned is not None and pinned not in ready:
+                problem = f"model {name} can't answer with version {pinned}, which its store pins"
+        self._tell_problem(name, problem)
+        if problem:
+            chosen = model.default if model.default in ready else None
+        if chosen != model.default:
+            log.info("model %s answers with version %s", name, chosen)
+            self._models[name] = replace(model, default=chosen)
+
+
+def _signatures(store: Store) -> dict[Key, object]:
+    """What is in a store; a version's signature changes when a file of it does."""
+    signatures: dict[Key, object] = {}
+    for name in store.models():
+        for number in store.versions(name):
+            status = [(file.name, file.stat()) for file in store.bundle_path(name, number).iterdir()]
+            signatures[name, number] = sorted((file, s.st_size, s.st_mtime_ns) for file, s in status)
+    return signatures
+
+
+def _number(version: str) -> int | None:
+    return int(version) if version.isascii() and version.isdigit() and len(version) < 20 else None
+
+
+def _reasons(model: _Model) -> str:
+    return "; ".join(
+        f"version {number}: {version.reason or version.state.lower()}"
+        for number, version in sorted(model.versions.items())
+    )

@@ -1,0 +1,42 @@
+"""This module says when the store may have changed: at once where the file system tells, else at an interval."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import watchfiles
+
+DEBOUNCE_MS = 100
+"""Changes that come closer together than this are one: a version's files appear in one rename."""
+
+log = logging.getLogger(__name__)
+
+
+async def changes(root: Path, *, interval_s: float) -> AsyncIterator[None]:
+    """Yield now, at each change below a folder, and at least every ``interval_s`` seconds; never ends.
+
+    The interval is for file systems that tell nothing, such as network mounts, and for a folder that is not there yet.
+    """
+    yield
+    while True:
+        if root.is_dir():
+            try:
+                async for _ in watchfiles.awatch(
+                    root,
+                    watch_filter=None,
+                    debounce=DEBOUNCE_MS,
+                    step=DEBOUNCE_MS // 2,
+                    rust_timeout=round(interval_s * 1000),
+                    yield_on_timeout=True,
+                ):
+                    yield
+                    if not root.is_dir():
+                        break
+                continue
+            except OSError as error:
+                log.warning("store %s can't be watched, it is looked at instead: %s", root, error)
+        await asyncio.sleep(interval_s)
+        yield

@@ -1,0 +1,90 @@
+"""This module reads fields of parsed JSON, and says which one is wrong.
+
+Every complaint has one form: ``inputs[0].shape: expected a list of whole numbers, got "4"``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from service.errors import InvalidRequest
+
+SHOWN_CHARACTERS = 60
+
+Json = Any
+"""What a JSON parser gives; every use checks before it trusts."""
+
+
+def parse_json(text: bytes | memoryview) -> Json:
+    """Parse JSON; beyond the standard, the bare literals NaN, Infinity and -Infinity are numbers.
+
+    Other servers of the protocol read and write them, and there is no other way to say them in JSON.
+
+    Raises:
+        InvalidRequest: If it is no JSON; the text says where.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        pass
+    # Rare, so slow is fine: the literals, or an error whose place the standard library names best.
+    try:
+        return json.loads(bytes(text))
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"request: expected JSON in UTF-8, got {error.reason} at byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno} column {error.colno}"
+        raise InvalidRequest(f"request: expected JSON, got something else at {place}: {error.msg}") from error
+    except RecursionError as error:
+        raise InvalidRequest("request: expected JSON, got one that is nested too deeply") from error
+
+
+def complaint(where: str, expected: str, got: Json) -> InvalidRequest:
+    """The error that says what was expected at a place, and what came; long values are cut."""
+    shown = json.dumps(got, default=str)
+    if len(shown) > SHOWN_CHARACTERS:
+        shown = shown[:SHOWN_CHARACTERS] + "..."
+    return InvalidRequest(f"{where}: expected {expected}, got {shown}")
+
+
+def read_object(value: Json, where: str) -> Mapping[str, Json]:
+    """Take an object; a field that is null or left out counts as an empty one."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise complaint(where, "an object", value)
+    return value
+
+
+def read_list(value: Json, where: str) -> list[Json]:
+    """Take a list."""
+    if not isinstance(value, list):
+        raise complaint(where, "a list", value)
+    return value
+
+
+def read_string(value: Json, where: str) -> str:
+    """Take a string."""
+    if not isinstance(value, str):
+        raise complaint(where, "a string", value)
+    return value
+
+
+def read_flag(value: Json, where: str, *, default: bool) -> bool:
+    """Take true or false; ``default`` where it is left out."""
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise complaint(where, "true or false", value)
+    return value
+
+
+def read_count(value: Json, where: str) -> int:
+    """Take a whole number that is not negative."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise complaint(where, "a whole number, 0 or more", value)
+    return value

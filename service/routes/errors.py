@@ -1,0 +1,81 @@
+"""This module turns errors into answers: the one table from error to status, and the one body, ``{"error": str}``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from service.errors import (
+    EngineError,
+    InvalidRequest,
+    NotFound,
+    NotReady,
+    RequestTooLarge,
+    ServiceError,
+    UnsupportedEncoding,
+)
+
+STATUS: Mapping[type[ServiceError], int] = {
+    InvalidRequest: 400,
+    NotFound: 404,
+    RequestTooLarge: 413,
+    UnsupportedEncoding: 415,
+    EngineError: 500,
+    NotReady: 503,
+}
+INTERNAL_ERROR = "internal error; the service's log has the details"
+
+log = logging.getLogger(__name__)
+
+
+class ErrorBody(BaseModel):
+    """The body of every answer that is no success."""
+
+    error: str
+
+
+def status_of(error: ServiceError) -> int:
+    """The status of an error: that of the nearest class in the table."""
+    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Give every error, the framework's own included, the one body."""
+    app.add_exception_handler(ServiceError, _service_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected_error)
+
+
+def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """An answer that is no success."""
+    return JSONResponse({"error": message}, status, headers)
+
+
+# Starlette's handlers are typed for any exception; each is registered for the one that it asserts.
+async def _service_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ServiceError)
+    return error_response(status_of(error), str(error))
+
+
+async def _validation_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    problem = error.errors()[0]
+    field = ".".join(str(part) for part in problem["loc"])
+    return error_response(422, f"{field}: {problem['msg']}, got {problem.get('input')!r}")
+
+
+async def _http_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return error_response(error.status_code, error.detail, error.headers)
+
+
+async def _unexpected_error(request: Request, error: Exception) -> JSONResponse:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return error_response(500, INTERNAL_ERROR)

@@ -1,0 +1,89 @@
+"""This module describes the server and its models."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from models.manifest import Datatype, TensorRecord
+from service.inference.served_model import ServedModel
+from service.routes.dependencies import DefaultVersion, Models, NamedVersion
+
+NAME = "bnserve"
+EXTENSIONS = ["binary_tensor_data", "normalization"]
+PLATFORM = "onnxruntime_onnx"
+
+router = APIRouter(tags=["metadata"])
+
+
+class ServerMetadata(BaseModel):
+    """What serves, and which extensions of the protocol it speaks."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class TensorMetadata(BaseModel):
+    """One input or output; -1 stands for a size that varies."""
+
+    name: str
+    datatype: Datatype
+    shape: list[int]
+
+
+class ModelMetadata(BaseModel):
+    """What a model takes and gives."""
+
+    name: str
+    versions: list[str] = Field(description="Versions that answer; only the one asked for, if one was.")
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+class ModelList(BaseModel):
+    """Names of the models that answer."""
+
+    models: list[str]
+
+
+@router.get("/v2/", include_in_schema=False)
+@router.get("/v2")
+async def server_metadata() -> ServerMetadata:
+    """What serves."""
+    return ServerMetadata(name=NAME, version=metadata.version(NAME), extensions=EXTENSIONS)
+
+
+@router.get("/v2/models")
+async def model_list(models: Models) -> ModelList:
+    """Which models answer."""
+    return ModelList(models=sorted({served.name for served in models.served()}))
+
+
+@router.get("/v2/models/{model}")
+async def model_metadata(served: DefaultVersion, models: Models) -> ModelMetadata:
+    """What the model's default version takes and gives."""
+    return _describe(served, models.ready_versions(served.name))
+
+
+@router.get("/v2/models/{model}/versions/{version}")
+async def version_metadata(served: NamedVersion) -> ModelMetadata:
+    """What this version takes and gives."""
+    return _describe(served, [served.version])
+
+
+def _describe(served: ServedModel, versions: list[str]) -> ModelMetadata:
+    return ModelMetadata(
+        name=served.name,
+        versions=versions,
+        platform=PLATFORM,
+        inputs=[_tensor(record) for record in served.manifest.inputs],
+        outputs=[_tensor(record) for record in served.manifest.outputs],
+    )
+
+
+def _tensor(record: TensorRecord) -> TensorMetadata:
+    return TensorMetadata(name=record.name, datatype=record.datatype, shape=list(record.shape))

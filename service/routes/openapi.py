@@ -1,0 +1,127 @@
+"""This module writes the OpenAPI document: what the framework knows of its routes, and the inference endpoint.
+
+The endpoint is dispatched before the framework, so the framework can't describe it; the models below do, and nothing
+else uses them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel, Field
+from pydantic.json_schema import models_json_schema
+
+from models.manifest import Datatype
+from service.routes.errors import ErrorBody
+from service.routes.inference import HEADER_LENGTH
+
+DESCRIPTION = """\
+Serves networks trained with batch normalization by the
+[Open Inference Protocol](https://github.com/kserve/open-inference-protocol), and reports what every normalization
+layer was trained on. Every answer that is no success is `{"error": "..."}`.
+"""
+
+INFER_DESCRIPTION = f"""\
+Runs a model on rows. Tensors are sent and answered as JSON numbers, or as bytes by the binary tensor extension: the
+JSON comes first, its length in the header `{HEADER_LENGTH}`, then each binary tensor's bytes, little-endian, row by
+row, without padding. The content type of a request is not looked at.
+"""
+
+
+class InputTensor(BaseModel):
+    """One input: with ``data``, or with ``parameters.binary_data_size`` and its bytes behind the JSON."""
+
+    name: str = Field(examples=["image"])
+    shape: list[int] = Field(examples=[[1, 1, 8, 8]])
+    datatype: Datatype
+    data: list[Any] | None = Field(default=None, description="Numbers, row by row, nested or flat.")
+    parameters: dict[str, Any] | None = Field(default=None, examples=[{"binary_data_size": 256}])
+
+
+class OutputRequest(BaseModel):
+    """One output that is wanted."""
+
+    name: str = Field(examples=["logits"])
+    parameters: dict[str, Any] | None = Field(default=None, examples=[{"binary_data": True}])
+
+
+class InferRequest(BaseModel):
+    """Rows for a model."""
+
+    id: str | None = Field(default=None, description="Given back in the answer.")
+    parameters: dict[str, Any] | None = Field(default=None, examples=[{"binary_data_output": False}])
+    inputs: list[InputTensor]
+    outputs: list[OutputRequest] | None = Field(default=None, description="All outputs, where left out.")
+
+
+class OutputTensor(BaseModel):
+    """One output: with flat ``data``, or with ``parameters.binary_data_size`` and its bytes behind the JSON."""
+
+    name: str
+    shape: list[int]
+    datatype: Datatype
+    data: list[Any] | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class InferResponse(BaseModel):
+    """What a model gave."""
+
+    model_name: str
+    model_version: str
+    id: str | None = None
+    outputs: list[OutputTensor]
+
+
+def openapi_document(app: FastAPI) -> dict[str, Any]:
+    """The whole document; made anew at each call."""
+    document = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
+    models = [(model, "validation") for model in (InferRequest, InferResponse, ErrorBody)]
+    _, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+    document.setdefault("components", {}).setdefault("schemas", {}).update(definitions["$defs"])
+    unversioned, versioned = "/v2/models/{model}/infer", "/v2/models/{model}/versions/{version}/infer"
+    document["paths"][unversioned] = {"post": _infer_operation("infer", "The default version runs.", ["model"])}
+    document["paths"][versioned] = {
+        "post": _infer_operation("version_infer", "This version runs.", ["model", "version"])
+    }
+    return document
+
+
+def _infer_operation(name: str, summary: str, path_parameters: list[str]) -> dict[str, Any]:
+    examples = {"model": "digits", "version": "1"}
+    parameters = [
+        {"name": field, "in": "path", "required": True, "schema": {"type": "string"}, "example": examples[field]}
+        for field in path_parameters
+    ]
+    header = {
+        "name": HEADER_LENGTH,
+        "in": "header",
+        "required": False,
+        "description": "Bytes of JSON before the binary tensors.",
+        "schema": {"type": "integer", "minimum": 1},
+    }
+    return {
+        "tags": ["inference"],
+        "operationId": name,
+        "summary": summary,
+        "description": INFER_DESCRIPTION,
+        "parameters": [*parameters, header],
+        "requestBody": {"required": True, "content": _content("InferRequest") | {_BINARY: {"schema": _BYTES}}},
+        "responses": {
+            "200": {
+                "description": "The outputs.",
+                "content": _content("InferResponse") | {_BINARY: {"schema": _BYTES}},
+            },
+            "default": {"description": "What was wrong.", "content": _content("ErrorBody")},
+        },
+    }
+
+
+_BINARY = "application/octet-stream"
+_BYTES = {"type": "string", "format": "binary"}
+
+
+def _content(schema: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
