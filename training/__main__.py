@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 it can't be done (one sentence on stderr says why), 2 the 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +15,6 @@ from models.bundle import Bundle
 from models.errors import ModelsError
 from models.store import Store
 from training.errors import TrainingError
-
-DEFAULT_STORE = Path("models/store")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +34,12 @@ def _parser() -> argparse.ArgumentParser:
 
     fit = commands.add_parser("fit", help="make a model by its recipe and publish its next version")
     fit.add_argument("recipe", help="a name in training/recipes, or a .yaml file")
-    fit.add_argument("--store", type=Path, default=DEFAULT_STORE, help="where to publish (default: %(default)s)")
+    fit.add_argument(
+        "--store",
+        type=Path,
+        default=Path(os.environ.get("BNTRAIN_STORE", "models/store")),
+        help="where to publish; also as the variable BNTRAIN_STORE (default: %(default)s)",
+    )
     fit.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="changes", help="change a field of the recipe"
     )
