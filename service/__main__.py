@@ -44,10 +44,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         timeout_graceful_shutdown=settings.shutdown_timeout_s,
     )
     socket = config.bind_socket()
-    host, port = socket.getsockname()[:2]
-    _print_addresses(f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", Store(settings.store).models())  # noqa: S104
+    _print_addresses(_base_url(*socket.getsockname()[:2]), Store(settings.store).models())
     uvicorn.Server(config).run(sockets=[socket])
     return 0
+
+
+def _base_url(host: str, port: int) -> str:
+    """Where a browser on this machine finds what listens on ``host``."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  looked up, not bound
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
 def _print_addresses(base: str, models: Sequence[str]) -> None:

@@ -98,7 +98,7 @@ class Classifier(lightning.LightningModule):
 class PlainProgress(Callback):
     """One line an epoch, for logs that no one watches."""
 
-    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write the line to stderr."""
         del pl_module
         metrics = "  ".join(f"{name} {float(value):.4f}" for name, value in sorted(trainer.callback_metrics.items()))

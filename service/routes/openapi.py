@@ -30,6 +30,31 @@ row, without padding. The content type of a request is not looked at.
 """
 
 
+TAGS = [
+    {"name": "inference", "description": "Rows in, answers out."},
+    {"name": "normalization", "description": "What every normalization layer is, and what it was trained on."},
+    {"name": "metadata", "description": "What serves, and what its models take and give."},
+    {"name": "health", "description": "Whether the server and its models answer."},
+    {"name": "repository", "description": "What is in the store."},
+    {"name": "metrics", "description": "What the service counts."},
+]
+
+# fmt: off
+A_THREE = [
+    0, 0,  7, 15, 13,  1, 0, 0,
+    0, 8, 13,  6, 15,  4, 0, 0,
+    0, 2,  1, 13, 13,  0, 0, 0,
+    0, 0,  2, 15, 11,  1, 0, 0,
+    0, 0,  0,  1, 12, 12, 1, 0,
+    0, 0,  0,  0,  1, 10, 8, 0,
+    0, 0,  8,  4,  5, 14, 9, 0,
+    0, 0,  7, 13, 13,  9, 0, 0,
+]
+# fmt: on
+EXAMPLE = {"inputs": [{"name": "image", "shape": [1, 1, 8, 8], "datatype": "FP32", "data": A_THREE}]}
+"""A request that the committed bundle ``digits`` answers: try it out."""
+
+
 class InputTensor(BaseModel):
     """One input: with ``data``, or with ``parameters.binary_data_size`` and its bytes behind the JSON."""
 
@@ -77,15 +102,13 @@ class InferResponse(BaseModel):
 
 def openapi_document(app: FastAPI) -> dict[str, Any]:
     """The whole document; made anew at each call."""
-    document = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
+    document = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes, tags=TAGS)
     models = [(model, "validation") for model in (InferRequest, InferResponse, ErrorBody)]
     _, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     document.setdefault("components", {}).setdefault("schemas", {}).update(definitions["$defs"])
     unversioned, versioned = "/v2/models/{model}/infer", "/v2/models/{model}/versions/{version}/infer"
-    document["paths"][unversioned] = {"post": _infer_operation("infer", "The default version runs.", ["model"])}
-    document["paths"][versioned] = {
-        "post": _infer_operation("version_infer", "This version runs.", ["model", "version"])
-    }
+    document["paths"][unversioned] = {"post": _infer_operation("infer", "Infer", ["model"])}
+    document["paths"][versioned] = {"post": _infer_operation("version_infer", "Version Infer", ["model", "version"])}
     return document
 
 
@@ -102,13 +125,15 @@ def _infer_operation(name: str, summary: str, path_parameters: list[str]) -> dic
         "description": "Bytes of JSON before the binary tensors.",
         "schema": {"type": "integer", "minimum": 1},
     }
+    request = _content("InferRequest") | {_BINARY: {"schema": _BYTES}}
+    request["application/json"]["example"] = EXAMPLE
     return {
         "tags": ["inference"],
         "operationId": name,
         "summary": summary,
         "description": INFER_DESCRIPTION,
         "parameters": [*parameters, header],
-        "requestBody": {"required": True, "content": _content("InferRequest") | {_BINARY: {"schema": _BYTES}}},
+        "requestBody": {"required": True, "content": request},
         "responses": {
             "200": {
                 "description": "The outputs.",
