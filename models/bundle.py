@@ -14,15 +14,17 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import stat
 import zipfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.datatypes import DATATYPES
 from models.errors import BundleError
 from models.layers import NormalizationLayer
 from models.manifest import (
@@ -115,12 +117,14 @@ class Bundle:
         Raises:
             BundleError: If anything is missing, unknown or damaged; the text names the file and the field.
         """
-        manifest = parse_manifest(_read(path, MANIFEST_FILE))
+        with _open(path, MANIFEST_FILE) as file:
+            manifest = parse_manifest(file.read())
         for required in (MODEL_FILE, NORMALIZATION_FILE, SAMPLE_FILE):
             if required not in manifest.files:
                 raise BundleError(f"{MANIFEST_FILE}: files: expected an entry for {required}, got none")
         for name, record in manifest.files.items():
-            _check_file(path, name, record)
+            with _open(path, name) as file:
+                _check(file, name, record)
         return cls(path, manifest)
 
     @property
@@ -141,11 +145,16 @@ class Bundle:
         """The real rows and their expected outputs.
 
         Raises:
-            BundleError: If the file holds other tensors than the manifest says.
+            BundleError: If the file holds other tensors than the manifest says, or not the same rows of each.
         """
         arrays = self._arrays(SAMPLE_FILE)
-        inputs = {t.name: _take(arrays, SAMPLE_FILE, f"inputs/{t.name}") for t in self.manifest.inputs}
-        outputs = {t.name: _take(arrays, SAMPLE_FILE, f"outputs/{t.name}") for t in self.manifest.outputs}
+        inputs = {t.name: _sample_tensor(arrays, f"inputs/{t.name}", t) for t in self.manifest.inputs}
+        outputs = {t.name: _sample_tensor(arrays, f"outputs/{t.name}", t) for t in self.manifest.outputs}
+        if unknown := sorted(arrays.keys() - {f"inputs/{n}" for n in inputs} - {f"outputs/{n}" for n in outputs}):
+            raise BundleError(f"{SAMPLE_FILE}: {unknown[0]}: the manifest has no such tensor")
+        rows = {name: len(array) for name, array in arrays.items()}
+        if len(set(rows.values())) != 1:
+            raise BundleError(f"{SAMPLE_FILE}: expected the same number of rows in each tensor, got {rows}")
         return Sample(inputs, outputs)
 
     def parameters(self) -> Arrays:
@@ -159,11 +168,16 @@ class Bundle:
         return self._arrays(PARAMETERS_FILE)
 
     def _arrays(self, name: str) -> Arrays:
-        try:
-            with np.load(self.path / name, allow_pickle=False) as archive:
-                return {key: archive[key] for key in archive.files}
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
-            raise BundleError(f"{name}: expected an archive of plain arrays: {error}") from error
+        with _open(self.path, name) as file:
+            try:
+                with np.load(file, allow_pickle=False) as archive:
+                    members = {key: archive[key] for key in archive.files}
+            except Exception as error:  # numpy and zipfile raise a dozen kinds for what is no such archive
+                raise BundleError(f"{name}: expected an archive of plain arrays: {error}") from error
+        for key, member in members.items():
+            if not isinstance(member, np.ndarray):
+                raise BundleError(f"{name}: expected arrays alone, {key!r} is none")
+        return members
 
 
 def sha256(data: bytes) -> str:
@@ -179,33 +193,43 @@ def write_file(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _read(directory: Path, name: str) -> bytes:
-    try:
-        return (directory / name).read_bytes()
-    except OSError as error:
-        raise BundleError(f"{name}: expected a file that can be read: {error.strerror}") from error
-
-
-def _check_file(directory: Path, name: str, record: FileRecord) -> None:
+def _open(directory: Path, name: str) -> BinaryIO:
+    """Open a file of a bundle: one that is inside it, and a file, not what a read could hang on."""
     path = directory / name
-    if not path.resolve().is_relative_to(directory.resolve()):
-        raise BundleError(f"{MANIFEST_FILE}: files: expected paths inside the bundle, got {name!r}")
     try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size != record.bytes:
-                raise BundleError(f"{name}: expected {record.bytes} bytes, got {size}")
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise BundleError(f"{name}: expected a file that can be read: {error.strerror}") from error
+        inside = path.resolve().is_relative_to(directory.resolve())
+        # without O_NONBLOCK a pipe in the place of a file would be waited on for ever
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK) if inside else None
+    except (OSError, RuntimeError, ValueError) as error:  # also for links in a circle, and names with a NUL
+        raise BundleError(f"{name}: expected a file that can be read: {_cause(error)}") from error
+    if descriptor is None:
+        raise BundleError(f"{MANIFEST_FILE}: files: expected paths inside the bundle, got {name!r}")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise BundleError(f"{name}: expected a file that can be read, got something else")
+    return os.fdopen(descriptor, "rb")
+
+
+def _cause(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _check(file: BinaryIO, name: str, record: FileRecord) -> None:
+    size = os.fstat(file.fileno()).st_size
+    if size != record.bytes:
+        raise BundleError(f"{name}: expected {record.bytes} bytes, got {size}")
+    digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
     if digest != record.sha256:
         raise BundleError(f"{name}: sha256: expected {record.sha256}, got {digest}")
 
 
 def _pack(arrays: Arrays) -> bytes:
+    """An ``.npz`` whose bytes depend on the arrays alone; ``numpy.savez`` reserves some names for itself."""
     buffer = io.BytesIO()
-    # numpy's own signature can't say that the names are any string
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
     return buffer.getvalue()
 
 
@@ -239,6 +263,16 @@ def _layer(record: LayerRecord, arrays: Arrays) -> NormalizationLayer:
         )
     except ValueError as error:
         raise BundleError(f"{NORMALIZATION_FILE}: {error}") from error
+
+
+def _sample_tensor(arrays: Arrays, key: str, record: TensorRecord) -> NDArray[Any]:
+    array = _take(arrays, SAMPLE_FILE, key)
+    same_rank = array.ndim == len(record.shape)
+    if not same_rank or any(size not in (-1, got) for size, got in zip(record.shape, array.shape, strict=True)):
+        raise BundleError(f"{SAMPLE_FILE}: {key}: expected shape {list(record.shape)}, got {list(array.shape)}")
+    if array.dtype != DATATYPES[record.datatype]:
+        raise BundleError(f"{SAMPLE_FILE}: {key}: expected {record.datatype}, got {array.dtype}")
+    return array
 
 
 def _take(arrays: Arrays, file: str, key: str) -> NDArray[Any]:

@@ -48,15 +48,18 @@ class NormalizationLayer:
     variance: Array
 
     def __post_init__(self) -> None:
-        shapes = {a.shape for a in (self.gamma, self.beta, self.mean, self.variance)}
-        if len(shapes) != 1 or len(shapes.pop()) != 1:
-            raise ValueError(f"{self.name}: expected four arrays of one shape (channels,)")
-        if not all(np.isfinite(a).all() for a in (self.gamma, self.beta, self.mean, self.variance)):
-            raise ValueError(f"{self.name}: expected finite parameters and statistics, got NaN or infinity")
+        arrays = {"weight": self.gamma, "bias": self.beta, "running_mean": self.mean, "running_var": self.variance}
+        for field, array in arrays.items():
+            if array.shape != (self.gamma.size,) or array.size == 0:
+                raise ValueError(
+                    f"{self.name}.{field}: expected one number a channel, shape ({self.gamma.size},), got {array.shape}"
+                )
+            if not np.isfinite(array).all():
+                raise ValueError(f"{self.name}.{field}: expected finite numbers, got NaN or infinity")
         if (self.variance < 0).any():
             raise ValueError(f"{self.name}.running_var: expected no negative variance, got {self.variance.min():g}")
-        if self.eps < 0 or (self.variance + self.eps == 0).any():
-            raise ValueError(f"{self.name}.eps: expected running_var + eps above 0, got eps {self.eps:g}")
+        if not 0 <= self.eps < np.inf or (self.variance + self.eps == 0).any():
+            raise ValueError(f"{self.name}.eps: expected running_var + eps above 0 and finite, got eps {self.eps:g}")
 
     @property
     def channels(self) -> int:
@@ -106,8 +109,8 @@ class Distance:
     def symmetric_kl(self) -> Array:
         """``J``, in nats; infinite where the live variance is 0."""
         with np.errstate(divide="ignore"):
-            inverse = 1.0 / self.ratio
-        return (self.ratio + inverse - 2.0 + np.square(self.shift) * (1.0 + inverse)) / 2.0
+            inverse = (1.0 + np.square(self.shift)) / self.ratio
+        return (self.ratio + inverse - 2.0 + np.square(self.shift)) / 2.0
 
     @property
     def squared_wasserstein(self) -> Array:

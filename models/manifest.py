@@ -6,26 +6,46 @@ misunderstand raises ``FORMAT_VERSION``.
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    ValidationError,
+)
 
+from models.datatypes import Datatype
 from models.errors import BundleError
 
 FORMAT_VERSION: Final = 1
 MANIFEST_FILE = "manifest.json"
-
-Datatype = Literal[
-    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64"
-]  # fmt: skip
-"""Datatypes of tensors, as the Open Inference Protocol spells them."""
+SHOWN_CHARACTERS = 80
 
 Placement = Literal["folded-backward", "folded-forward", "split", "affine", "kept"]
 """What became of a normalization layer: merged into the weights before it, into those after it, into those of several
 branches before it, turned into one multiply-add, or left as a node of its own."""
 
 MODEL_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+
+
+def _finite(fields: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Refuse NaN and infinity at any depth, which are no JSON."""
+    try:
+        json.dumps(fields, allow_nan=False)
+    except ValueError as error:
+        raise ValueError("expected finite numbers, got NaN or infinity") from error
+    return fields
+
+
 ModelName = Annotated[str, StringConstraints(pattern=MODEL_NAME_PATTERN)]
+Size = Annotated[int, Field(ge=-1)]
+Arguments = Annotated[dict[str, JsonValue], AfterValidator(_finite)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -40,14 +60,14 @@ class TensorRecord(Record):
 
     name: str
     datatype: Datatype
-    shape: tuple[int, ...]
+    shape: tuple[Size, ...]
 
 
 class NetworkRecord(Record):
     """What built the network: a registered name and the arguments it took."""
 
     name: str
-    arguments: dict[str, JsonValue]
+    arguments: Arguments
     parameters: Annotated[int, Field(ge=0)]
 
 
@@ -67,7 +87,7 @@ class LayerRecord(Record):
     channels: Annotated[int, Field(gt=0)]
     eps: Annotated[float, Field(ge=0)]
     momentum: float | None
-    num_batches_tracked: int | None
+    num_batches_tracked: Annotated[int, Field(ge=0)] | None
     placement: Placement
     into: str | None
     reason: str | None
@@ -87,7 +107,7 @@ class TrainingRecord(Record):
 
     rows: Annotated[int, Field(gt=0)]
     data: DataRecord
-    recipe: dict[str, JsonValue]
+    recipe: Arguments
     metrics: dict[str, float]
     seconds: float
     libraries: dict[str, str]
@@ -162,9 +182,9 @@ def parse_manifest(text: bytes) -> Manifest:
     """
     try:
         found = _FormatVersion.model_validate_json(text).format_version
-        if found != FORMAT_VERSION:
+        if type(found) is not int or found != FORMAT_VERSION:  # true and 1.0 equal 1 too
             raise BundleError(
-                f"{MANIFEST_FILE}: format_version: expected {FORMAT_VERSION}, got {found!r}; "
+                f"{MANIFEST_FILE}: format_version: expected {FORMAT_VERSION}, got {_shown(found)}; "
                 "a newer release may have written this bundle"
             )
         return Manifest.model_validate_json(text)
@@ -183,4 +203,9 @@ def _first_problem(error: ValidationError) -> str:
         case "json_invalid":
             return f"expected JSON: {problem['msg']}"
     message = problem["msg"][:1].lower() + problem["msg"][1:]
-    return f"{field}: {message}, got {problem['input']!r}" if field else message
+    return f"{field}: {message}, got {_shown(problem['input'])}" if field else message
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "..."

@@ -63,9 +63,11 @@ class Moments:
         """
         if self.channels != other.channels:
             raise ValueError(f"moments to merge: expected {self.channels} channels, got {other.channels}")
-        count = self.count + other.count
-        if count == 0:
+        if other.count == 0:
             return self
+        if self.count == 0:
+            return other
+        count = self.count + other.count
         delta = other.mean - self.mean
         mean = self.mean + delta * (other.count / count)
         m2 = self.m2 + other.m2 + np.square(delta) * (self.count * other.count / count)

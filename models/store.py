@@ -8,12 +8,11 @@ request names none; without the file that is the highest. Replacing it is one re
 from __future__ import annotations
 
 import errno
-import itertools
 import os
 import re
 import shutil
-import tempfile
 from pathlib import Path
+from uuid import uuid4
 
 from models.bundle import Bundle, BundleDraft, write_file
 from models.errors import BundleError, ModelNotFound, StoreError, VersionNotFound
@@ -21,7 +20,7 @@ from models.manifest import MODEL_NAME_PATTERN
 
 DEFAULT_FILE = "default"
 _MODEL = re.compile(MODEL_NAME_PATTERN)
-_VERSION = re.compile(r"[1-9][0-9]*")
+_VERSION = re.compile(r"[1-9][0-9]{0,17}")
 
 
 class Store:
@@ -63,16 +62,23 @@ class Store:
         """Make a version the default, in one atomic write.
 
         Raises:
+            ModelNotFound: If the store holds no such model.
             VersionNotFound: If the model has no such version.
+            StoreError: If the store can't be written to.
         """
         folder = self._folder(model)
         if version not in self.versions(model):
-            raise VersionNotFound(f"{model}: expected one of the versions {self.versions(model)}, got {version}")
-        with tempfile.TemporaryDirectory(prefix=".default-", dir=folder) as temporary:
-            pointer = Path(temporary) / DEFAULT_FILE
-            write_file(pointer, f"{version}\n".encode())
-            pointer.replace(folder / DEFAULT_FILE)
-        _sync_folder(folder)
+            raise self._not_found(model, version)
+        temporary = folder / f".{DEFAULT_FILE}-{uuid4().hex}"
+        try:
+            write_file(temporary, f"{version}\n".encode())
+            temporary.replace(folder / DEFAULT_FILE)
+            _sync_folder(folder)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise StoreError(
+                f"{model}/{DEFAULT_FILE}: expected a file that can be written: {error.strerror}"
+            ) from error
 
     def bundle_path(self, model: str, version: int) -> Path:
         """Where a version lives, whether or not it is there."""
@@ -88,9 +94,7 @@ class Store:
         """
         path = self.bundle_path(model, version)
         if not path.is_dir():
-            if model not in self.models():
-                raise ModelNotFound(f"{self.root}: expected one of the models {self.models()}, got {model!r}")
-            raise VersionNotFound(f"{model}: expected one of the versions {self.versions(model)}, got {version}")
+            raise self._not_found(model, version)
         bundle = Bundle.open(path)
         found = (bundle.manifest.name, bundle.manifest.version)
         if found != (model, version):
@@ -102,32 +106,42 @@ class Store:
 
         Raises:
             StoreError: If the name is none that a model can have, or the store can't be written to.
+            BundleError: If what was written can't be read back; nothing is published then.
         """
         folder = self._folder(draft.name)
+        version = max(self.versions(draft.name), default=0) + 1
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for version in itertools.count(max(self.versions(draft.name), default=0) + 1):
-                if self._publish_as(draft, version):
-                    return self.open(draft.name, version)
+            _make_folder(folder)
+            while (bundle := self._publish_as(draft, version)) is None:
+                version += 1
         except OSError as error:
             raise StoreError(f"{folder}: expected a folder that can be written to: {error.strerror}") from error
-        raise AssertionError("itertools.count ends only by return")
+        return bundle
 
-    def _publish_as(self, draft: BundleDraft, version: int) -> bool:
+    def _publish_as(self, draft: BundleDraft, version: int) -> Bundle | None:
+        """Publish as one version; None if another publisher was faster."""
         destination = self.bundle_path(draft.name, version)
-        temporary = Path(tempfile.mkdtemp(prefix=".publishing-", dir=destination.parent))
+        temporary = destination.parent / f".publishing-{uuid4().hex}"
+        temporary.mkdir()
         try:
-            temporary.chmod(0o755)  # mkdtemp's 0700 would keep a service of another user out
             draft.write(temporary, version=version)
+            written = Bundle.open(temporary)
+            written.normalization()
+            written.sample()
             _sync_folder(temporary)
             temporary.rename(destination)
         except BaseException as error:
             shutil.rmtree(temporary, ignore_errors=True)
             if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                return False  # another publisher was faster
+                return None
             raise
         _sync_folder(destination.parent)
-        return True
+        return Bundle(destination, written.manifest)
+
+    def _not_found(self, model: str, version: int) -> StoreError:
+        if model not in self.models():
+            return ModelNotFound(f"{self.root}: expected one of the models {self.models()}, got {model!r}")
+        return VersionNotFound(f"{model}: expected one of the versions {self.versions(model)}, got {version}")
 
     def _folder(self, model: str) -> Path:
         if not _MODEL.fullmatch(model):
@@ -143,6 +157,16 @@ def _folders(path: Path) -> list[Path]:
         return [entry for entry in path.iterdir() if entry.is_dir()]
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        raise StoreError(f"{path}: expected a folder that can be read: {error.strerror}") from error
+
+
+def _make_folder(path: Path) -> None:
+    """Make a folder and those above it, each seen to the disk."""
+    if not path.is_dir():
+        _make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        _sync_folder(path.parent)
 
 
 def _sync_folder(path: Path) -> None:

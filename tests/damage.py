@@ -1,4 +1,4 @@
-"""This module damages bundles for tests, with or without the manifest noticing."""
+"""This module damages bundles for tests, so that the manifest still vouches for them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from models.manifest import MANIFEST_FILE
 
 
 def change_manifest(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change what the manifest says."""
     document = json.loads((path / MANIFEST_FILE).read_bytes())
     change(document)
     (path / MANIFEST_FILE).write_text(json.dumps(document))
@@ -35,6 +36,7 @@ def replace_file(path: Path, name: str, data: bytes) -> None:
 
 
 def packed(arrays: Arrays) -> bytes:
+    """An archive of arrays; pickled, where they hold objects."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for key, array in arrays.items():
@@ -44,6 +46,7 @@ def packed(arrays: Arrays) -> bytes:
 
 
 def replace_arrays(path: Path, name: str, change: Callable[[Arrays], object]) -> None:
+    """Change what an archive holds, and let the manifest vouch for it."""
     with np.load(path / name) as archive:
         arrays = {key: archive[key] for key in archive.files}
     change(arrays)

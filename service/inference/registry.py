@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 from models.errors import ModelsError
@@ -116,12 +117,9 @@ class Registry:
     async def refresh(self) -> None:
         """Look at the store and take over what changed: load, replace, unload, choose defaults."""
         async with self._refreshing:
-            try:
-                signatures = await asyncio.to_thread(_signatures, self._store)
-            except (ModelsError, OSError) as error:
-                self._tell_problem("", f"store {self._store.root} can't be read, nothing changes: {error}")
+            signatures = await asyncio.to_thread(self._signatures)
+            if signatures is None:
                 return
-            self._tell_problem("", None)
             self._forget(signatures)
             for (name, number), signature in signatures.items():
                 known = self._models.get(name, _Model()).versions.get(number)
@@ -130,6 +128,28 @@ class Registry:
             for name in list(self._models):
                 await self._choose_default(name)
             self.loaded.set()
+
+    def _signatures(self) -> dict[Key, object] | None:
+        """What is in the store; a version's signature changes when a file of it does.
+
+        Of a model that can't be read, what was known; None if nothing of the store can be.
+        """
+        signatures: dict[Key, object] = {}
+        try:
+            names = self._store.models()
+        except ModelsError as error:
+            self._tell_problem("", f"the store can't be read, nothing changes: {error}")
+            return None
+        self._tell_problem("", None)
+        for name in names:
+            try:
+                for number in self._store.versions(name):
+                    signatures[name, number] = _signature(self._store.bundle_path(name, number))
+            except (ModelsError, OSError) as error:  # a folder may go while it is read
+                self._tell_problem(name, f"model {name} can't be read, nothing changes: {error}")
+                known = self._models.get(name, _Model()).versions
+                signatures |= {(name, number): version.signature for number, version in known.items()}
+        return signatures
 
     def _forget(self, signatures: Mapping[Key, object]) -> None:
         for name, model in list(self._models.items()):
@@ -186,14 +206,9 @@ class Registry:
             self._models[name] = replace(model, default=chosen)
 
 
-def _signatures(store: Store) -> dict[Key, object]:
-    """What is in a store; a version's signature changes when a file of it does."""
-    signatures: dict[Key, object] = {}
-    for name in store.models():
-        for number in store.versions(name):
-            status = [(file.name, file.stat()) for file in store.bundle_path(name, number).iterdir()]
-            signatures[name, number] = sorted((file, s.st_size, s.st_mtime_ns) for file, s in status)
-    return signatures
+def _signature(path: Path) -> object:
+    status = [(file.name, file.lstat()) for file in path.iterdir()]
+    return sorted((name, s.st_size, s.st_mtime_ns) for name, s in status)
 
 
 def _number(version: str) -> int | None:

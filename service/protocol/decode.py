@@ -14,9 +14,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from models.manifest import Datatype
+from models.datatypes import DATATYPES, Datatype
 from service.errors import InvalidRequest
-from service.protocol.datatypes import DATATYPES
 from service.protocol.fields import (
     Json,
     complaint,

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import orjson
 
-from service.protocol.datatypes import BINARY_ONLY
 from service.protocol.messages import InferenceAnswer, Tensor
-from service.protocol.numbers import json_of
+from service.protocol.numbers import BINARY_ONLY, json_of
 
 
 @dataclass(frozen=True, slots=True)

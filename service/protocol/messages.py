@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from models.manifest import Datatype
+from models.datatypes import Datatype
 
 Array = NDArray[Any]
 

@@ -9,10 +9,12 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from models.manifest import Datatype
+from models.datatypes import DATATYPES, Datatype
 from service.errors import InvalidRequest
-from service.protocol.datatypes import BINARY_ONLY, DATATYPES
 from service.protocol.fields import Json, complaint, read_list
+
+BINARY_ONLY: frozenset[Datatype] = frozenset({"FP16"})
+"""Datatypes that other servers of the protocol refuse as JSON numbers, and so does this one."""
 
 ACCEPTED_KINDS = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}
 """By the kind of the tensor's datatype, the kinds of JSON numbers that fit: a fraction is no whole number."""

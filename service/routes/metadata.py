@@ -7,7 +7,8 @@ from importlib import metadata
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from models.manifest import Datatype, TensorRecord
+from models.datatypes import Datatype
+from models.manifest import TensorRecord
 from service.inference.served_model import ServedModel
 from service.routes.dependencies import DefaultVersion, Models, NamedVersion
 

@@ -13,7 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
-from models.manifest import Datatype
+from models.datatypes import Datatype
 from service.routes.errors import ErrorBody
 from service.routes.inference import HEADER_LENGTH
 

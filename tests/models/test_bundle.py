@@ -131,7 +131,7 @@ def test_a_file_is_written_once(tmp_path: Path) -> None:
 
 def test_a_sample_may_have_tensors_of_any_name(tmp_path: Path) -> None:
     tiny = draft()
-    rows = np.ones((2, 4), np.float32)
+    rows = np.ones((5, 4), np.float32)
     named = tiny.inputs[0].model_copy(update={"name": "a/b.npy"})
     sample = Sample({"a/b.npy": rows}, tiny.sample.outputs)
     draft(inputs=(named,), sample=sample).write(tmp_path, version=1)

@@ -48,10 +48,9 @@ def test_a_folder_in_place_of_a_file_is_named(bundle_path: Path, name: str) -> N
     with pytest.raises(BundleError) as caught:
         Bundle.open(bundle_path)
 
-    assert str(caught.value) == f"{name}: expected a file that can be read: Is a directory"
+    assert str(caught.value) == f"{name}: expected a file that can be read, got something else"
 
 
-@pytest.mark.xfail(run=False, reason="opening it waits for a writer that never comes")
 @pytest.mark.parametrize("name", [MANIFEST_FILE, *FILES])
 def test_a_pipe_in_place_of_a_file_is_named(bundle_path: Path, name: str) -> None:
     (bundle_path / name).unlink()
@@ -140,9 +139,7 @@ def test_a_path_that_leads_out_of_the_bundle_is_refused(bundle_path: Path, tmp_p
     assert str(caught.value) == f"{MANIFEST_FILE}: files: expected paths inside the bundle, got {name!r}"
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(MANIFEST_FILE, marks=pytest.mark.xfail(strict=True, reason="followed unchecked")), *FILES]
-)
+@pytest.mark.parametrize("name", [pytest.param(MANIFEST_FILE), *FILES])
 def test_a_link_in_place_of_a_file_that_leads_out_of_the_bundle_is_refused(
     bundle_path: Path, tmp_path: Path, name: str
 ) -> None:
@@ -155,7 +152,6 @@ def test_a_link_in_place_of_a_file_that_leads_out_of_the_bundle_is_refused(
     assert str(caught.value).startswith(f"{MANIFEST_FILE}: ")
 
 
-@pytest.mark.xfail(strict=True, reason="resolving it raises RuntimeError")
 @pytest.mark.parametrize("name", FILES)
 def test_a_link_to_itself_is_named(bundle_path: Path, name: str) -> None:
     (bundle_path / name).unlink()
@@ -174,7 +170,7 @@ def test_a_link_to_itself_is_named(bundle_path: Path, name: str) -> None:
         ".",
         "folder",
         "n" * 300,
-        pytest.param("zero\0byte", marks=pytest.mark.xfail(strict=True, reason="resolving it raises ValueError")),
+        pytest.param("zero\0byte"),
     ],
 )
 def test_a_listed_name_that_no_file_has_is_refused(bundle_path: Path, listed: str) -> None:

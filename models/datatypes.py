@@ -1,4 +1,4 @@
-"""This module is the table of datatypes: what the protocol calls them, and what numpy does.
+"""This module is the table of datatypes: what the Open Inference Protocol calls them, and what numpy does.
 
 Bytes on the wire are little-endian.
 """
@@ -6,11 +6,13 @@ Bytes on the wire are little-endian.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from models.manifest import Datatype
+Datatype = Literal[
+    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64"
+]  # fmt: skip
 
 DATATYPES: Mapping[Datatype, np.dtype[Any]] = {
     "BOOL": np.dtype("?"),
@@ -26,6 +28,3 @@ DATATYPES: Mapping[Datatype, np.dtype[Any]] = {
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
 }
-
-BINARY_ONLY: frozenset[Datatype] = frozenset({"FP16"})
-"""Datatypes that other servers of the protocol refuse as JSON numbers, and so does this one."""
