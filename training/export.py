@@ -15,8 +15,9 @@ from onnx_ir.passes import common as passes
 from onnxscript import optimizer
 from torch import Tensor, nn
 
+from models.datatypes import Datatype
 from models.layers import NormalizationLayer
-from models.manifest import Datatype, LayerRecord, TensorRecord
+from models.manifest import LayerRecord, TensorRecord
 from training.errors import ExportError
 from training.folding import Verdict, fold
 from training.normalization import normalization_layers, read_layer

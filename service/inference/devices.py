@@ -21,11 +21,13 @@ class Device:
         name: ``cpu`` or ``cuda:N``.
         provider: The execution provider that runs the graph.
         providers: What a session is given: the provider with its options, and the CPU for what it can't run.
+        required: Whether it was named; if not, the CPU is good enough where the device turns out not to work.
     """
 
     name: str
     provider: str
     providers: Sequence[str | tuple[str, dict[str, int]]]
+    required: bool
 
 
 def choose_device(asked: str, available: Sequence[str]) -> Device:
@@ -38,17 +40,18 @@ def choose_device(asked: str, available: Sequence[str]) -> Device:
     Raises:
         DeviceError: If the name is none of these, or the runtime has no such provider.
     """
-    if asked == "auto":
+    required = asked != "auto"
+    if not required:
         asked = "cuda" if CUDA in available else "cpu"
     match = _NAMED.fullmatch(asked)
     if match is None:
         raise DeviceError(f"device: expected auto, cpu, cuda or cuda:N, got {asked!r}")
     if asked == "cpu":
-        return Device("cpu", CPU, [CPU])
+        return Device("cpu", CPU, [CPU], required)
     if CUDA not in available:
         raise DeviceError(
             f"device: expected a runtime that can use {asked}, got one with {', '.join(available)}; "
             "is onnxruntime-gpu installed?"
         )
     number = int(match[1] or 0)
-    return Device(f"cuda:{number}", CUDA, [(CUDA, {"device_id": number}), CPU])
+    return Device(f"cuda:{number}", CUDA, [(CUDA, {"device_id": number}), CPU], required)

@@ -28,8 +28,11 @@ class Engine:
 
     Args:
         model_path: The graph.
-        device: Where it runs; another one is never taken in its place.
+        device: Where it runs; where it was named, another one is never taken in its place.
         threads: Threads of one run.
+
+    Attributes:
+        device: Where it really runs, ``cpu`` or ``cuda:N``.
 
     Raises:
         EngineError: If the graph can't be loaded, or not on this device.
@@ -45,8 +48,9 @@ class Engine:
         except Exception as error:  # the runtime raises its own kinds, which share no base
             raise EngineError(f"{model_path.name}: expected a graph that ONNX Runtime can load: {error}") from error
         used = self._session.get_providers()[0]
-        if used != device.provider:
+        if used != device.provider and device.required:
             raise EngineError(f"device: expected {device.name} ({device.provider}), the runtime fell back to {used}")
+        self.device = device.name if used == device.provider else "cpu"
 
     def run(self, inputs: Arrays, outputs: Sequence[str]) -> list[NDArray[Any]]:
         """Run the graph, which takes as long as it takes.

@@ -172,7 +172,7 @@ class Registry:
             log.error("model %s version %d can't be served: %s", name, number, error, exc_info=not expected)
             self._put(name, number, _Version(signature, "UNAVAILABLE", str(error) or type(error).__name__))
         else:
-            log.info("model %s version %d is ready", name, number)
+            log.info("model %s version %d is ready on %s", name, number, served.device)
             self._put(name, number, _Version(signature, "READY", served=served))
         await self._choose_default(name)
 

@@ -47,6 +47,11 @@ class ServedModel:
         return cls(bundle.manifest, layers, engine, executor)
 
     @property
+    def device(self) -> str:
+        """Where its graph runs, ``cpu`` or ``cuda:N``."""
+        return self._engine.device
+
+    @property
     def name(self) -> str:
         """Name of the model."""
         return self.manifest.name

@@ -1,0 +1,112 @@
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.settings import Settings
+from tests.service.running import Server, Service, in_process, over_socket
+from training.recipe import RECIPES, load_recipe
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = (ROOT / "README.md").read_text()
+RELATIVE_LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
+CURL_BODY = re.compile(r"infer -d '(\{.*?\})'", re.DOTALL)
+SHOWN_ANSWER = re.compile(r'^    (\{"model_name".*\})$', re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[Service]:
+    """The service on the committed store."""
+    with in_process(ROOT / "models" / "store") as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def demo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The same over a socket."""
+    with over_socket(ROOT / "models" / "store", tmp_path_factory.mktemp("log") / "stderr") as server:
+        server.wait_until_ready()
+        yield server
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files_that_exist(page: Path) -> None:
+    links = RELATIVE_LINK.findall(page.read_text())
+
+    missing = [link for link in links if not (page.parent / link).exists()]
+
+    assert missing == []
+
+
+def test_every_page_is_listed() -> None:
+    index = (ROOT / "docs" / "README.md").read_text()
+
+    listed = set(RELATIVE_LINK.findall(index))
+
+    assert listed == {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text()
+
+    rows = dict(re.findall(r"^\| `(--[a-z-]+)` \| (`BNSERVE_[A-Z_]+` \| `[^`]+`) \|", page, re.MULTILINE))
+
+    assert rows == {
+        f"--{name.replace('_', '-')}": f"`BNSERVE_{name.upper()}` | `{_shown(field.default)}`"
+        for name, field in Settings.model_fields.items()
+    }
+
+
+def _shown(default: object) -> str:
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def test_the_readme_shows_the_answer_that_its_request_gets(demo: Service) -> None:
+    body = CURL_BODY.search(README)
+    shown = SHOWN_ANSWER.search(README)
+    assert body is not None
+    assert shown is not None
+
+    answer = demo.post("/v2/models/digits/infer", content=body[1].encode()).json()
+
+    # printed with every digit of float32, of which another processor may round the last ones differently
+    expected = json.loads(shown[1])
+    assert answer["outputs"][0]["data"] == pytest.approx(expected["outputs"][0]["data"], rel=1e-4, abs=1e-4)
+    assert _without_data(answer) == _without_data(expected)
+
+
+def _without_data(answer: dict[str, Any]) -> dict[str, Any]:
+    return answer | {"outputs": [{**output, "data": None} for output in answer["outputs"]]}
+
+
+def test_the_openapi_page_brings_a_request_that_can_be_tried_out(demo: Service) -> None:
+    document = demo.get("/openapi.json").json()
+    operation = document["paths"]["/v2/models/{model}/infer"]["post"]
+    example = operation["requestBody"]["content"]["application/json"]["example"]
+
+    answer = demo.post("/v2/models/digits/infer", json=example)
+
+    logits = answer.json()["outputs"][0]["data"]
+    assert logits.index(max(logits)) == 3
+
+
+def test_the_training_page_lists_every_recipe() -> None:
+    page = (ROOT / "docs" / "training.md").read_text()
+
+    listed = re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE)
+
+    assert listed == sorted(load_recipe(path.stem).name for path in RECIPES.glob("*.yaml"))
+
+
+def test_the_example_classifies_its_digits(demo_server: Server) -> None:
+    command = [sys.executable, str(ROOT / "examples" / "classify_digits.py"), demo_server.address]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    assert done.stdout.splitlines() == [f"a {digit} is taken for a {digit}" for digit in (0, 1, 2)], done.stderr
