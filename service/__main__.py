@@ -5,8 +5,12 @@ Exit codes: 0 stopped by a signal, 1 it can't start (one sentence on stderr says
 
 from __future__ import annotations
 
+import signal
+import socket
 import sys
 from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
 
 import uvicorn
 from pydantic import ValidationError
@@ -14,7 +18,7 @@ from pydantic_settings import CliApp
 
 from models.store import Store
 from service.app import create_app
-from service.errors import ServiceError
+from service.errors import AddressError, ServiceError
 from service.logs import configure_logs
 from service.settings import Settings
 
@@ -29,24 +33,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"bnserve: {field}: {problem['msg']}, got {problem['input']!r}", file=sys.stderr)
         return 2
     configure_logs(settings.log_level)
+    # uvicorn raises a signal once more after it has stopped; being asked to stop is no failure
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
     try:
         app = create_app(settings)
+        listening = _listen(settings.host, settings.port)
     except ServiceError as error:
         print(f"bnserve: {error}", file=sys.stderr)
         return 1
     config = uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.port,
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=settings.shutdown_timeout_s,
     )
-    socket = config.bind_socket()
-    _print_addresses(_base_url(*socket.getsockname()[:2]), Store(settings.store).models())
-    uvicorn.Server(config).run(sockets=[socket])
+    _print_addresses(_base_url(*listening.getsockname()[:2]), Store(settings.store).models())
+    uvicorn.Server(config).run(sockets=[listening])
     return 0
+
+
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(0)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Listen from now on; connections wait until the server takes them."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise AddressError(
+            f"host, port: expected an address to listen on, got {host}:{port}: {error.strerror}"
+        ) from error
 
 
 def _base_url(host: str, port: int) -> str:

@@ -61,7 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
         middleware=[Middleware(InferenceDispatch, endpoint=endpoint)],
         responses={"default": {"model": ErrorBody, "description": "What was wrong."}},
     )
-    app.state.registry, app.state.metrics = registry, metrics
+    app.state.settings, app.state.registry, app.state.metrics = settings, registry, metrics
     for router in (
         metadata.router,
         health.router,

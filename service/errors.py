@@ -6,6 +6,7 @@ ServiceError
 ├── UnsupportedEncoding   the body is encoded in a way that is not read here
 ├── NotFound              no model, version or layer of this name
 ├── NotReady              it is known, but not served now
+├── AddressError          the address that was asked for can't be listened on
 ├── DeviceError           the device that was asked for is not there
 └── EngineError           a graph can't be loaded, fails its self-test, or fails while it runs
 """
@@ -33,6 +34,10 @@ class NotFound(ServiceError):
 
 class NotReady(ServiceError):
     """It is known, but not served now."""
+
+
+class AddressError(ServiceError):
+    """The address that was asked for can't be listened on."""
 
 
 class DeviceError(ServiceError):

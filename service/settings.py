@@ -33,7 +33,11 @@ class Settings(BaseSettings):
     ] = 0
     refresh_interval_s: Annotated[
         float,
-        Field(gt=0, description="How often to look at the store where its file system does not tell of changes."),
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            description="How often to look at the store where its file system does not tell of changes.",
+        ),
     ] = 2.0
     max_request_bytes: Annotated[int, Field(gt=0, description="Larger bodies are refused with 413.")] = 64 * 2**20
     shutdown_timeout_s: Annotated[

@@ -75,10 +75,13 @@ class Engine:
         """
         names = list(sample.outputs)
         for name, found in zip(names, self.run(sample.inputs, names), strict=True):
-            expected = sample.outputs[name].astype(np.float64)
-            if found.shape != expected.shape:
-                raise EngineError(f"self-test: {name}: expected shape {expected.shape}, got {found.shape}")
-            error = np.abs(found - expected).max(initial=0.0)
-            allowed = SELF_TEST_TOLERANCE * np.abs(expected).max(initial=0.0)
-            if not error <= allowed:  # NaN is no agreement either
-                raise EngineError(f"self-test: {name}: expected values within {allowed:.3g}, one is {error:.3g} off")
+            expected = sample.outputs[name]
+            if (found.dtype, found.shape) != (expected.dtype, expected.shape):
+                raise EngineError(
+                    f"self-test: {name}: expected {expected.dtype} of shape {expected.shape}, "
+                    f"got {found.dtype} of shape {found.shape}"
+                )
+            magnitudes = np.abs(expected[np.isfinite(expected)].astype(np.float64))
+            allowed = SELF_TEST_TOLERANCE * magnitudes.max(initial=0.0)
+            if not np.allclose(found, expected, rtol=0.0, atol=allowed):  # NaN and infinity are no agreement
+                raise EngineError(f"self-test: {name}: expected values within {allowed:.3g} of the bundle's sample")

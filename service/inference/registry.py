@@ -121,12 +121,14 @@ class Registry:
             if signatures is None:
                 return
             self._forget(signatures)
+            for name in self._models:
+                await self._choose_default(name, settled=False)
             for (name, number), signature in signatures.items():
                 known = self._models.get(name, _Model()).versions.get(number)
                 if known is None or known.signature != signature:
                     await self._take(name, number, signature, known)
-            for name in list(self._models):
-                await self._choose_default(name)
+            for name in self._models:
+                await self._choose_default(name, settled=True)
             self.loaded.set()
 
     def _signatures(self) -> dict[Key, object] | None:
@@ -138,17 +140,19 @@ class Registry:
         try:
             names = self._store.models()
         except ModelsError as error:
-            self._tell_problem("", f"the store can't be read, nothing changes: {error}")
+            self._tell("store", f"the store can't be read, nothing changes: {error}")
             return None
-        self._tell_problem("", None)
+        self._tell("store", None)
         for name in names:
+            problem = None
             try:
                 for number in self._store.versions(name):
                     signatures[name, number] = _signature(self._store.bundle_path(name, number))
             except (ModelsError, OSError) as error:  # a folder may go while it is read
-                self._tell_problem(name, f"model {name} can't be read, nothing changes: {error}")
+                problem = f"model {name} can't be read, nothing changes: {error}"
                 known = self._models.get(name, _Model()).versions
                 signatures |= {(name, number): version.signature for number, version in known.items()}
+            self._tell(f"folder of {name}", problem)
         return signatures
 
     def _forget(self, signatures: Mapping[Key, object]) -> None:
@@ -174,19 +178,20 @@ class Registry:
         else:
             log.info("model %s version %d is ready on %s", name, number, served.device)
             self._put(name, number, _Version(signature, "READY", served=served))
-        await self._choose_default(name)
+        await self._choose_default(name, settled=False)
 
-    def _tell_problem(self, name: str, problem: str | None) -> None:
-        """Log what is wrong with a model's default, or with the store (""), once for as long as it lasts."""
-        if problem and self._problems.get(name) != problem:
+    def _tell(self, subject: str, problem: str | None) -> None:
+        """Log what is wrong with something, or that nothing is; once for as long as it lasts."""
+        if problem and self._problems.get(subject) != problem:
             log.error("%s", problem)
-        self._problems[name] = problem
+        self._problems[subject] = problem
 
     def _put(self, name: str, number: int, version: _Version) -> None:
         model = self._models.get(name, _Model())
         self._models[name] = replace(model, versions={**model.versions, number: version})
 
-    async def _choose_default(self, name: str) -> None:
+    async def _choose_default(self, name: str, *, settled: bool) -> None:
+        """Choose which version of a model answers; ``settled`` once nothing of the store is left to load."""
         model = self._models[name]
         ready = [number for number, version in model.versions.items() if version.served is not None]
         problem = None
@@ -198,7 +203,8 @@ class Registry:
             chosen = max(ready, default=None) if pinned is None else pinned
             if pinned is not None and pinned not in ready:
                 problem = f"model {name} can't answer with version {pinned}, which its store pins"
-        self._tell_problem(name, problem)
+        if settled:
+            self._tell(f"default of {name}", problem)
         if problem:
             chosen = model.default if model.default in ready else None
         if chosen != model.default:

@@ -29,6 +29,10 @@ from service.protocol.fields import (
 from service.protocol.messages import InferenceRequest, RequestedOutput, Tensor
 from service.protocol.numbers import array_of
 
+MAX_DIMENSIONS = 32
+MAX_VALUES = 2**40
+"""Far beyond any body that is taken; what numpy can count is a little further."""
+
 
 def decode_request(body: bytes, *, header_length: int | None = None) -> InferenceRequest:
     """Read a request.
@@ -40,11 +44,11 @@ def decode_request(body: bytes, *, header_length: int | None = None) -> Inferenc
     Raises:
         InvalidRequest: If any part of it is not as the protocol says; the text names the field.
     """
-    json_length = len(body) if header_length is None else header_length
-    if not 0 < json_length <= len(body):
+    if header_length is not None and not 0 < header_length <= len(body):
         raise InvalidRequest(
-            f"Inference-Header-Content-Length: expected 1 to {len(body)}, the length of the body, got {json_length}"
+            f"Inference-Header-Content-Length: expected 1 to {len(body)}, the length of the body, got {header_length}"
         )
+    json_length = len(body) if header_length is None else header_length
     blobs = _Blobs(memoryview(body)[json_length:])
     document = parse_json(memoryview(body)[:json_length])
     if not isinstance(document, dict):
@@ -89,10 +93,7 @@ def _input(item: Json, where: str, blobs: _Blobs) -> Tensor:
         raise complaint(where, "an object", item)
     name = read_string(item.get("name"), f"{where}.name")
     datatype = _datatype(item.get("datatype"), f"{where}.datatype")
-    shape = [
-        read_count(size, f"{where}.shape[{axis}]")
-        for axis, size in enumerate(read_list(item.get("shape"), f"{where}.shape"))
-    ]
+    shape = _shape(item.get("shape"), f"{where}.shape")
     size = read_object(item.get("parameters"), f"{where}.parameters").get("binary_data_size")
     if size is None:
         flat = _from_json(item, datatype, where)
@@ -108,9 +109,19 @@ def _input(item: Json, where: str, blobs: _Blobs) -> Tensor:
 
 
 def _datatype(value: Json, where: str) -> Datatype:
-    if value not in DATATYPES:
+    if not isinstance(value, str) or value not in DATATYPES:
         raise complaint(where, f"one of {', '.join(DATATYPES)}", value)
     return cast(Datatype, value)
+
+
+def _shape(value: Json, where: str) -> list[int]:
+    sizes = read_list(value, where)
+    if len(sizes) > MAX_DIMENSIONS:
+        raise InvalidRequest(f"{where}: expected at most {MAX_DIMENSIONS} dimensions, got {len(sizes)}")
+    shape = [read_count(size, f"{where}[{axis}]") for axis, size in enumerate(sizes)]
+    if math.prod(size or 1 for size in shape) > MAX_VALUES:
+        raise complaint(where, f"at most {MAX_VALUES} values", shape)
+    return shape
 
 
 def _from_json(item: dict[str, Json], datatype: Datatype, where: str) -> NDArray[Any]:
@@ -135,17 +146,17 @@ def _from_bytes(blobs: _Blobs, size: Json, shape: list[int], datatype: Datatype,
 def _outputs(value: Json, binary_by_default: bool) -> list[RequestedOutput] | None:
     if not value and (value is None or value == []):  # some clients send an empty list for "all"
         return None
-    outputs: list[RequestedOutput] = []
+    outputs: dict[str, RequestedOutput] = {}
     for index, item in enumerate(read_list(value, "outputs")):
         where = f"outputs[{index}]"
         if not isinstance(item, dict):
             raise complaint(where, "an object", item)
         name = read_string(item.get("name"), f"{where}.name")
-        if any(name == output.name for output in outputs):
+        if name in outputs:
             raise InvalidRequest(f"{where}.name: expected each output once, got {name!r} again")
         parameters = read_object(item.get("parameters"), f"{where}.parameters")
         if parameters.get("classification"):
             raise InvalidRequest(f"{where}.parameters.classification: this extension is not served here")
         binary = read_flag(parameters.get("binary_data"), f"{where}.parameters.binary_data", default=binary_by_default)
-        outputs.append(RequestedOutput(name, binary))
-    return outputs
+        outputs[name] = RequestedOutput(name, binary)
+    return list(outputs.values())

@@ -6,6 +6,7 @@ Every complaint has one form: ``inputs[0].shape: expected a list of whole number
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,22 +34,44 @@ def parse_json(text: bytes | memoryview) -> Json:
         pass
     # Rare, so slow is fine: the literals, or an error whose place the standard library names best.
     try:
-        return json.loads(bytes(text))
+        return json.loads(bytes(text), parse_float=_float)
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"request: expected JSON in UTF-8, got {error.reason} at byte {error.start}") from error
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}"
         raise InvalidRequest(f"request: expected JSON, got something else at {place}: {error.msg}") from error
+    except ValueError as error:
+        raise InvalidRequest("request: expected JSON with numbers that fit into 64 bits, got a larger one") from error
     except RecursionError as error:
         raise InvalidRequest("request: expected JSON, got one that is nested too deeply") from error
 
 
 def complaint(where: str, expected: str, got: Json) -> InvalidRequest:
     """The error that says what was expected at a place, and what came; long values are cut."""
-    shown = json.dumps(got, default=str)
+    shown = json.dumps(_excerpt(got, depth=3), default=str)
     if len(shown) > SHOWN_CHARACTERS:
         shown = shown[:SHOWN_CHARACTERS] + "..."
     return InvalidRequest(f"{where}: expected {expected}, got {shown}")
+
+
+def _excerpt(value: Json, depth: int) -> Json:
+    """The beginning of a value: what comes may be a hundred thousand numbers, or a thousand lists in one another."""
+    if isinstance(value, str):
+        return value[:SHOWN_CHARACTERS]
+    if not isinstance(value, list | dict):
+        return value
+    if depth == 0:
+        return "..."
+    if isinstance(value, list):
+        return [_excerpt(item, depth - 1) for item in value[:SHOWN_CHARACTERS]]
+    return {key[:SHOWN_CHARACTERS]: _excerpt(value[key], depth - 1) for key in list(value)[:SHOWN_CHARACTERS]}
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text} is beyond 64 bits")
+    return number
 
 
 def read_object(value: Json, where: str) -> Mapping[str, Json]:
@@ -71,6 +94,11 @@ def read_string(value: Json, where: str) -> str:
     """Take a string."""
     if not isinstance(value, str):
         raise complaint(where, "a string", value)
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:  # half of a surrogate pair, which no answer could give back
+            raise complaint(where, "a string of Unicode characters", value) from error
     return value
 
 

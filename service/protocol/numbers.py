@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,8 +19,13 @@ from service.protocol.fields import Json, complaint, read_list
 BINARY_ONLY: frozenset[Datatype] = frozenset({"FP16"})
 """Datatypes that other servers of the protocol refuse as JSON numbers, and so does this one."""
 
-ACCEPTED_KINDS = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}
-"""By the kind of the tensor's datatype, the kinds of JSON numbers that fit: a fraction is no whole number."""
+ACCEPTED_TYPES: Mapping[str, frozenset[type]] = {
+    "b": frozenset({bool}),
+    "i": frozenset({int}),
+    "u": frozenset({int}),
+    "f": frozenset({int, float}),
+}
+"""By the kind of the tensor's datatype, what JSON may hold: a fraction is no whole number, and true is no 1."""
 
 
 def array_of(data: Json, datatype: Datatype, where: str) -> NDArray[Any]:
@@ -29,14 +37,16 @@ def array_of(data: Json, datatype: Datatype, where: str) -> NDArray[Any]:
     dtype = DATATYPES[datatype]
     if datatype in BINARY_ONLY:
         raise InvalidRequest(f"{where}: expected {datatype} as binary data, got JSON numbers")
-    numbers = _parsed(read_list(data, where), datatype, where).reshape(-1)
-    if numbers.size == 0:
-        return numbers.astype(dtype)
-    if numbers.dtype.kind not in ACCEPTED_KINDS[dtype.kind]:
+    numbers = _flatten(read_list(data, where), datatype, where)
+    if not ACCEPTED_TYPES[dtype.kind].issuperset(map(type, numbers)):
         raise complaint(where, f"values of {datatype}", data)
-    with np.errstate(over="ignore"):
-        array = numbers.astype(dtype)
-    _refuse_overflow(numbers, array, datatype, where)
+    try:
+        with np.errstate(over="ignore"):
+            array = np.array(numbers, dtype)
+    except OverflowError as error:
+        raise _does_not_fit(numbers, datatype, where) from error
+    if dtype.kind == "f" and not all(abs(numbers[index]) == math.inf for index in np.flatnonzero(np.isinf(array))):
+        raise _does_not_fit(numbers, datatype, where)
     return array
 
 
@@ -50,19 +60,25 @@ def json_of(array: NDArray[Any]) -> bytes:
     return orjson.dumps(flat, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _parsed(data: list[Json], datatype: Datatype, where: str) -> NDArray[Any]:
-    try:
-        return np.array(data)
-    except (ValueError, OverflowError) as error:
-        raise complaint(where, f"values of {datatype} in lists of equal length", data) from error
+def _flatten(data: list[Json], datatype: Datatype, where: str) -> list[Json]:
+    """All numbers of nested lists, row by row; lists of one level must be of one length."""
+    while data and type(data[0]) is list:
+        if any(type(item) is not list for item in data) or len(set(map(len, data))) > 1:
+            raise complaint(where, f"values of {datatype} in lists of equal length", data)
+        data = list(chain.from_iterable(data))
+    return data
 
 
-def _refuse_overflow(numbers: NDArray[Any], array: NDArray[Any], datatype: Datatype, where: str) -> None:
-    if array.dtype.kind == "f":
-        lost = np.isinf(array)
-        lost &= np.isfinite(numbers)
+def _does_not_fit(numbers: list[Json], datatype: Datatype, where: str) -> InvalidRequest:
+    """The error that names the first number beyond a datatype's range."""
+    dtype = DATATYPES[datatype]
+    low: float
+    high: float
+    if dtype.kind == "f":
+        low, high = float(np.finfo(dtype).min), float(np.finfo(dtype).max)
     else:
-        lost = array != numbers
-    if lost.any():
-        index = int(lost.argmax())
-        raise complaint(f"{where}[{index}]", f"a value that {datatype} can hold", numbers[index].item())
+        low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    for index, number in enumerate(numbers):
+        if abs(number) != math.inf and not low <= number <= high:
+            return complaint(f"{where}[{index}]", f"a value that {datatype} can hold", number)
+    raise AssertionError("called for numbers of which one does not fit")

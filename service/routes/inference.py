@@ -10,17 +10,17 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterable
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.errors import InvalidRequest, RequestTooLarge, ServiceError, UnsupportedEncoding
+from service.errors import InvalidRequest, ServiceError
 from service.inference.registry import Registry
 from service.inference.served_model import ServedModel
 from service.metrics import Metrics
 from service.protocol.decode import decode_request
 from service.protocol.encode import encode_answer
+from service.routes.body import BODY_HEADERS, Headers, pick_headers, read_body, whole_number
 from service.routes.errors import INTERNAL_ERROR, error_response, status_of
 
 PATH = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
@@ -62,9 +62,9 @@ class InferenceEndpoint:
             return error_response(405, "Method Not Allowed", {"Allow": "POST"})
         served: ServedModel | None = None
         try:
-            headers = _interesting(scope["headers"])
+            headers = pick_headers(scope["headers"], BODY_HEADERS | {_HEADER_LENGTH})
             served = self._registry.find(name, version)
-            body = await _read(receive, headers, self._max_request_bytes)
+            body = await read_body(receive, headers, limit=self._max_request_bytes)
             return None if body is None else await self._infer(served, body, headers)
         except ServiceError as error:
             response = error_response(status_of(error), str(error))
@@ -75,7 +75,7 @@ class InferenceEndpoint:
         self._metrics.refused(*model, status=response.status_code)
         return response
 
-    async def _infer(self, served: ServedModel, body: bytes, headers: dict[bytes, bytes]) -> Response:
+    async def _infer(self, served: ServedModel, body: bytes, headers: Headers) -> Response:
         started = time.perf_counter()
         request = decode_request(body, header_length=_header_length(headers))
         encoded = encode_answer(await served.infer(request))
@@ -92,42 +92,14 @@ class InferenceEndpoint:
         )
 
 
-_INTERESTING = frozenset({b"content-encoding", b"content-length", HEADER_LENGTH.lower().encode()})
+_HEADER_LENGTH = HEADER_LENGTH.lower().encode()
 
 
-def _interesting(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    return {name: value for name, value in headers if name in _INTERESTING}
-
-
-def _header_length(headers: dict[bytes, bytes]) -> int | None:
-    value = headers.get(HEADER_LENGTH.lower().encode())
+def _header_length(headers: Headers) -> int | None:
+    value = headers.get(_HEADER_LENGTH)
     if value is None:
         return None
-    if not value.isdigit():
-        raise InvalidRequest(f"{HEADER_LENGTH}: expected a whole number, got {value.decode('latin-1')!r}")
-    return int(value)
-
-
-async def _read(receive: Receive, headers: dict[bytes, bytes], limit: int) -> bytes | None:
-    """All of the body, or None where the client went away."""
-    encoding = headers.get(b"content-encoding", b"identity")
-    if encoding != b"identity":
-        raise UnsupportedEncoding(f"Content-Encoding: expected identity, got {encoding.decode('latin-1')!r}")
-    _refuse_above(limit, int(headers.get(b"content-length", b"0")))
-    chunks: list[bytes] = []
-    received = 0
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        chunks.append(message.get("body", b""))
-        received += len(chunks[-1])
-        _refuse_above(limit, received)
-        more = message.get("more_body", False)
-    return b"".join(chunks)
-
-
-def _refuse_above(limit: int, size: int) -> None:
-    if size > limit:
-        raise RequestTooLarge(f"request: expected at most {limit} bytes, got {size} or more")
+    number = whole_number(value)
+    if number is None:
+        raise InvalidRequest(f"{HEADER_LENGTH}: expected a whole number, got {value[:40].decode('latin-1')!r}")
+    return number

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from service.inference.registry import State
 from service.protocol.fields import complaint, parse_json, read_flag
+from service.routes.body import BODY_HEADERS, pick_headers, read_body
 from service.routes.dependencies import Models
 
 router = APIRouter(tags=["repository"])
@@ -41,7 +42,8 @@ async def index(request: Request, models: Models) -> list[IndexEntry]:
 
     The body is read whatever its content type: clients of the protocol send none, and an empty body too.
     """
-    body = await request.body()
+    headers = pick_headers(request.scope["headers"], BODY_HEADERS)
+    body = await read_body(request.receive, headers, limit=request.app.state.settings.max_request_bytes)
     document = parse_json(body) if body else {}
     if not isinstance(document, dict):
         raise complaint("request", "an object", document)

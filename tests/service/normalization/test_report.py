@@ -1,0 +1,189 @@
+from concurrent.futures import Executor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.bundle import Bundle, BundleDraft
+from models.store import Store
+from service.errors import NotFound
+from service.inference.devices import CPU, choose_device
+from service.inference.engine import Engine
+from service.inference.served_model import ServedModel
+from service.normalization.report import describe_layer, describe_layers
+from tests.drafts import TRAINING_ROWS, draft
+
+
+def served(store: Store, executor: Executor, published: BundleDraft) -> ServedModel:
+    """A draft, published and loaded."""
+
+    def open_engine(bundle: Bundle) -> Engine:
+        return Engine(bundle.model_path, choose_device("cpu", [CPU]), threads=1)
+
+    return ServedModel.load(store.publish(published), open_engine, executor)
+
+
+@pytest.fixture
+def model(store: Store, executor: Executor) -> ServedModel:
+    """A draft as it is."""
+    return served(store, executor, draft())
+
+
+def with_layer(name: str = "norm", **figures: Any) -> BundleDraft:  # noqa: ANN401
+    """A draft whose layer has another name or other figures."""
+    tiny = draft()
+    (record,), (layer,) = tiny.layers, tiny.normalization
+    return replace(
+        tiny, layers=(record.model_copy(update={"name": name}),), normalization=(replace(layer, name=name, **figures),)
+    )
+
+
+def with_layers(*names: str) -> BundleDraft:
+    """A draft that has its layer several times."""
+    drafts = [with_layer(name) for name in names]
+    return replace(
+        draft(),
+        layers=tuple(each.layers[0] for each in drafts),
+        normalization=tuple(each.normalization[0] for each in drafts),
+    )
+
+
+def test_a_report_names_the_model_and_its_version(model: ServedModel) -> None:
+    expected = ("tiny", "1")
+
+    report = describe_layers(model)
+
+    assert (report.model_name, report.model_version) == expected
+
+
+def test_a_layer_is_summarized_over_its_channels(model: ServedModel) -> None:
+    layer = draft().normalization[0]
+
+    training = describe_layers(model).layers[0].training
+
+    for figure in ("gamma", "beta", "mean", "variance"):
+        summary, values = getattr(training, figure), getattr(layer, figure)
+        assert (summary.min, summary.mean, summary.max) == (values.min(), values.mean(), values.max())
+
+
+def test_a_layer_is_described_with_the_numbers_of_its_bundle(model: ServedModel) -> None:
+    layer = draft().normalization[0]
+
+    training = describe_layer(model, "norm").training
+
+    for figure in ("gamma", "beta", "mean", "variance"):
+        np.testing.assert_array_equal(getattr(training, figure), getattr(layer, figure))
+
+
+def test_both_forms_describe_a_layer_alike(model: ServedModel) -> None:
+    figures = {"training"}
+
+    summary, detail = describe_layers(model).layers[0], describe_layer(model, "norm")
+
+    assert summary.model_dump(exclude=figures) == detail.model_dump(exclude=figures)
+
+
+def test_layers_keep_the_order_in_which_data_meets_them(store: Store, executor: Executor) -> None:
+    names = ["b", "a.10", "a.9", "c"]
+
+    report = describe_layers(served(store, executor, with_layers(*names)))
+
+    assert [layer.name for layer in report.layers] == names
+
+
+def test_the_rows_are_those_behind_the_statistics(model: ServedModel) -> None:
+    expected = TRAINING_ROWS
+
+    found = (describe_layers(model).layers[0].training.rows, describe_layer(model, "norm").training.rows)
+
+    assert found == (expected, expected)
+
+
+def test_a_network_of_unknown_training_has_no_rows(store: Store, executor: Executor) -> None:
+    model = served(store, executor, draft(training=None))
+
+    found = (describe_layers(model).layers[0].training.rows, describe_layer(model, "norm").training.rows)
+
+    assert found == (None, None)
+
+
+def test_a_healthy_layer_has_no_findings(model: ServedModel) -> None:
+    layer = describe_layer(model, "norm")
+
+    findings = layer.health
+
+    assert findings == []
+
+
+@pytest.mark.parametrize(
+    ("figures", "flag", "channels"),
+    [
+        ({"gamma": np.array([0.0, 1.0, 1.0])}, "dead-channels", 1),
+        ({"gamma": np.array([0.01, 1.0, 1.0]), "variance": np.array([0.0, 1.0, 2.0])}, "collapsed-variance", 1),
+        ({"variance": np.array([1e7, 1.0, 2.0])}, "exploded-variance", 1),
+        ({"mean": np.zeros(3), "variance": np.ones(3)}, "never-updated", 3),
+    ],
+)
+def test_what_is_wrong_with_a_layer_is_told(
+    store: Store, executor: Executor, figures: dict[str, Any], flag: str, channels: int
+) -> None:
+    model = served(store, executor, with_layer(**figures))
+
+    summary, detail = describe_layers(model).layers[0], describe_layer(model, "norm")
+
+    assert [(finding.flag, finding.channels) for finding in detail.health] == [(flag, channels)]
+    assert detail.health[0].message
+    assert summary.health == detail.health
+
+
+def test_a_network_that_never_counted_its_batches_was_never_updated(store: Store, executor: Executor) -> None:
+    record = draft().layers[0].model_copy(update={"num_batches_tracked": 0})
+    model = served(store, executor, draft(layers=(record,)))
+
+    findings = describe_layer(model, "norm").health
+
+    assert [finding.flag for finding in findings] == ["never-updated"]
+
+
+def test_a_network_without_normalization_layers_has_an_empty_report(store: Store, executor: Executor) -> None:
+    model = served(store, executor, draft(layers=(), normalization=()))
+
+    report = describe_layers(model)
+
+    assert report.model_dump() == {"model_name": "tiny", "model_version": "1", "layers": []}
+
+
+@pytest.mark.parametrize(
+    ("asked", "nearest"), [("norm", "norm1"), ("layer1.0.bn2", "layer1.0.bn1"), ("feature.4", "features.4")]
+)
+def test_a_layer_that_is_not_there_is_told_with_the_nearest(
+    store: Store, executor: Executor, asked: str, nearest: str
+) -> None:
+    model = served(store, executor, with_layers("norm1", "layer1.0.bn1", "features.4"))
+
+    with pytest.raises(NotFound) as refusal:
+        describe_layer(model, asked)
+
+    assert str(refusal.value) == (
+        f"model 'tiny' version 1 has no normalization layer {asked!r}; the nearest is {nearest!r}"
+    )
+
+
+@pytest.mark.parametrize("name", ["layer1.0.bn1", "a/b", "ünïcödé", "with space", "_orig_mod.features.1"])
+def test_a_layer_is_found_by_its_qualified_name(store: Store, executor: Executor, name: str) -> None:
+    model = served(store, executor, with_layer(name))
+
+    layer = describe_layer(model, name)
+
+    assert layer.name == name
+
+
+def test_a_bundle_that_is_gone_can_still_be_described(store: Store, model: ServedModel) -> None:
+    manifest: Path = store.bundle_path("tiny", 1) / "manifest.json"
+    manifest.unlink()
+
+    report = describe_layers(model)
+
+    assert [layer.name for layer in report.layers] == ["norm"]

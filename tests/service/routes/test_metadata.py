@@ -1,0 +1,81 @@
+from importlib.metadata import version
+
+import pytest
+
+from tests.service.running import Service
+
+INPUTS = [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}]
+OUTPUTS = [{"name": "logits", "datatype": "FP32", "shape": [-1, 2]}]
+
+
+@pytest.mark.parametrize("path", ["/v2", "/v2/"])
+def test_the_server_says_what_it_is(service: Service, path: str) -> None:
+    expected = {
+        "name": "bnserve",
+        "version": version("bnserve"),
+        "extensions": ["binary_tensor_data", "normalization"],
+    }
+
+    response = service.get(path)
+
+    assert (response.status_code, response.json()) == (200, expected)
+
+
+def test_models_that_answer_are_listed(service: Service) -> None:
+    expected = ["plain", "tiny"]
+
+    response = service.get("/v2/models")
+
+    assert (response.status_code, response.json()) == (200, {"models": expected})
+
+
+def test_an_empty_store_has_no_models(empty_service: Service) -> None:
+    expected: list[str] = []
+
+    response = empty_service.get("/v2/models")
+
+    assert (response.status_code, response.json()) == (200, {"models": expected})
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "versions"),
+    [
+        ("/v2/models/tiny", "tiny", ["1", "2"]),
+        ("/v2/models/tiny/versions/1", "tiny", ["1"]),
+        ("/v2/models/tiny/versions/2", "tiny", ["2"]),
+        ("/v2/models/plain", "plain", ["1"]),
+    ],
+)
+def test_a_model_says_what_it_takes_and_gives(service: Service, path: str, name: str, versions: list[str]) -> None:
+    platform = "onnxruntime_onnx"
+
+    response = service.get(path)
+
+    assert response.status_code == 200
+    assert list(response.json().items()) == [
+        ("name", name),
+        ("versions", versions),
+        ("platform", platform),
+        ("inputs", INPUTS),
+        ("outputs", OUTPUTS),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "message"),
+    [
+        ("/v2/models/unknown", 404, "model 'unknown' is not known; there are: broken, plain, tiny"),
+        ("/v2/models/unknown/versions/1", 404, "model 'unknown' is not known; there are: broken, plain, tiny"),
+        ("/v2/models/tiny/versions/3", 404, "model 'tiny' has no version '3'; there are: 1, 2"),
+        ("/v2/models/tiny/versions/latest", 404, "model 'tiny' has no version 'latest'; there are: 1, 2"),
+        ("/v2/models/broken", 503, "model 'broken' has no version that can be served: version 1: model.onnx: "),
+        ("/v2/models/broken/versions/1", 503, "model 'broken' version 1 can't be served: model.onnx: "),
+    ],
+)
+def test_what_can_not_be_described_says_why(service: Service, path: str, status: int, message: str) -> None:
+    expected = message
+
+    response = service.get(path)
+
+    assert response.status_code == status
+    assert response.json()["error"].startswith(expected)

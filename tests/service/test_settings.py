@@ -1,0 +1,120 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from pydantic_settings import CliApp
+
+from service.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for field in Settings.model_fields:
+        monkeypatch.delenv(f"BNSERVE_{field.upper()}", raising=False)
+
+
+def parse(*arguments: str) -> Settings:
+    return CliApp.run(Settings, cli_args=list(arguments))
+
+
+def test_without_any_flag_the_service_listens_to_this_machine_alone() -> None:
+    expected = ("127.0.0.1", 8000, Path("models/store"), "auto")
+
+    settings = parse()
+
+    assert (settings.host, settings.port, settings.store, settings.device) == expected
+
+
+FIELDS = [
+    ("store", "/somewhere", Path("/somewhere")),
+    ("host", "0.0.0.0", "0.0.0.0"),  # noqa: S104
+    ("port", "0", 0),
+    ("port", "65535", 65535),
+    ("device", "cuda:1", "cuda:1"),
+    ("threads", "3", 3),
+    ("refresh_interval_s", "0.5", 0.5),
+    ("max_request_bytes", "1", 1),
+    ("shutdown_timeout_s", "0", 0),
+    ("log_level", "debug", "debug"),
+]
+
+
+@pytest.mark.parametrize(("field", "text", "value"), FIELDS)
+def test_every_setting_is_a_flag(field: str, text: str, value: object) -> None:
+    flag = f"--{field.replace('_', '-')}"
+
+    settings = parse(flag, text)
+
+    assert getattr(settings, field) == value
+
+
+@pytest.mark.parametrize(("field", "text", "value"), FIELDS)
+def test_every_setting_is_a_variable(monkeypatch: pytest.MonkeyPatch, field: str, text: str, value: object) -> None:
+    monkeypatch.setenv(f"BNSERVE_{field.upper()}", text)
+
+    settings = parse()
+
+    assert getattr(settings, field) == value
+
+
+def test_all_settings_are_in_the_tables_above() -> None:
+    tested = {field for field, _, _ in FIELDS}
+
+    fields = set(Settings.model_fields)
+
+    assert fields == tested
+
+
+def test_a_flag_wins_over_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BNSERVE_PORT", "1")
+
+    settings = parse("--port", "2")
+
+    assert settings.port == 2
+
+
+def test_every_setting_is_documented() -> None:
+    fields = Settings.model_fields.items()
+
+    undocumented = [name for name, field in fields if not field.description]
+
+    assert undocumented == []
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("port", "-1"),
+        ("port", "65536"),
+        ("port", "http"),
+        ("port", ""),
+        ("threads", "-1"),
+        ("threads", "1.5"),
+        ("refresh_interval_s", "0"),
+        ("refresh_interval_s", "-1"),
+        ("refresh_interval_s", "nan"),
+        ("refresh_interval_s", "inf"),
+        ("max_request_bytes", "0"),
+        ("shutdown_timeout_s", "-1"),
+        ("log_level", "loud"),
+    ],
+)
+@pytest.mark.parametrize("given_as", ["flag", "variable"])
+def test_a_value_out_of_range_is_refused(monkeypatch: pytest.MonkeyPatch, given_as: str, field: str, text: str) -> None:
+    arguments = []
+    if given_as == "flag":
+        arguments = [f"--{field.replace('_', '-')}={text}"]
+    else:
+        monkeypatch.setenv(f"BNSERVE_{field.upper()}", text)
+
+    with pytest.raises(ValidationError) as refusal:
+        parse(*arguments)
+
+    assert [problem["loc"] for problem in refusal.value.errors()] == [(field,)]
+
+
+def test_settings_do_not_change() -> None:
+    settings = parse()
+
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.port = 1  # type: ignore[misc]  # mypy knows too
