@@ -152,7 +152,7 @@ class Bundle:
         outputs = {t.name: _sample_tensor(arrays, f"outputs/{t.name}", t) for t in self.manifest.outputs}
         if unknown := sorted(arrays.keys() - {f"inputs/{n}" for n in inputs} - {f"outputs/{n}" for n in outputs}):
             raise BundleError(f"{SAMPLE_FILE}: {unknown[0]}: the manifest has no such tensor")
-        rows = {name: len(array) for name, array in arrays.items()}
+        rows = {name: array.shape[:1] for name, array in arrays.items()}
         if len(set(rows.values())) != 1:
             raise BundleError(f"{SAMPLE_FILE}: expected the same number of rows in each tensor, got {rows}")
         return Sample(inputs, outputs)

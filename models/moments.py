@@ -52,8 +52,9 @@ class Moments:
         by_channel = np.moveaxis(values, channel_axis, 0).reshape(channels, -1).astype(np.float64)
         if by_channel.shape[1] == 0:
             return cls.empty(channels)
-        mean = by_channel.mean(axis=1)
-        return cls(by_channel.shape[1], mean, np.square(by_channel - mean[:, None]).sum(axis=1))
+        with np.errstate(invalid="ignore"):  # NaN is what the moments of infinite values are
+            mean = by_channel.mean(axis=1)
+            return cls(by_channel.shape[1], mean, np.square(by_channel - mean[:, None]).sum(axis=1))
 
     def merge(self, other: Moments) -> Moments:
         """Moments of the values of both.
@@ -68,9 +69,10 @@ class Moments:
         if self.count == 0:
             return other
         count = self.count + other.count
-        delta = other.mean - self.mean
-        mean = self.mean + delta * (other.count / count)
-        m2 = self.m2 + other.m2 + np.square(delta) * (self.count * other.count / count)
+        with np.errstate(invalid="ignore"):
+            delta = other.mean - self.mean
+            mean = self.mean + delta * (other.count / count)
+            m2 = self.m2 + other.m2 + np.square(delta) * (self.count * other.count / count)
         return Moments(count, mean, m2)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -28,6 +29,8 @@ from service.routes.errors import ErrorBody, add_error_handlers
 from service.routes.inference import InferenceDispatch, InferenceEndpoint
 from service.routes.openapi import openapi_document
 from service.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -96,4 +99,7 @@ def _loader(settings: Settings, store: Store, executor: Executor) -> Callable[[s
 
 async def _keep_in_step(registry: Registry, settings: Settings) -> None:
     async for _ in changes(settings.store, interval_s=settings.refresh_interval_s):
-        await registry.refresh()
+        try:
+            await registry.refresh()
+        except Exception:  # what can't be looked at now may be at the next change
+            log.exception("the store could not be looked at")

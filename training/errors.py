@@ -9,6 +9,11 @@ TrainingError
 """
 
 
+def one_line(error: Exception) -> str:
+    """The text of somebody else's error, in one line."""
+    return " ".join(str(error).split())
+
+
 class TrainingError(Exception):
     """What every error of this package is; its text is one sentence for people."""
 

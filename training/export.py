@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import onnx
 import onnx_ir as ir
 import torch
 from onnx_ir.passes import common as passes
-from onnxscript import optimizer
 from torch import Tensor, nn
 
 from models.datatypes import Datatype
 from models.layers import NormalizationLayer
 from models.manifest import LayerRecord, TensorRecord
+from training import graph
 from training.errors import ExportError
 from training.folding import Verdict, fold
 from training.normalization import normalization_layers, read_layer
@@ -64,26 +64,32 @@ def export_graph(
         ExportError: If the network is in training mode, or torch can't trace it.
         FoldingError: If a layer's figures are no statistics.
     """
-    if network.training:
-        raise ExportError("network: expected inference mode, got training mode; call network.eval() first")
+    _refuse_training_mode(network)
     if any(len(tensor) < 2 for tensor in example):
-        raise ExportError("example: expected at least two rows in every input, got one")
+        raise ExportError("example: expected at least two rows in every input, got fewer")
     layers = normalization_layers(network)
     for name, module in layers.items():
         if module.track_running_stats:
             _check_statistics(name, module)
     model = _trace(network, example, input_names, output_names)
-    optimizer.fold_constants(model)
+    graph.prepare(model)
     verdicts = fold(model)
-    optimizer.optimize_ir(model)
-    _tidy(model)
+    graph.clean_up(model, [verdict.tap.tensor for verdict in verdicts])
     return FoldedGraph(
-        model=_serialize(model),
+        model=graph.serialize(model),
         inputs=tuple(_tensor_record(value) for value in model.graph.inputs),
         outputs=tuple(_tensor_record(value) for value in model.graph.outputs),
         layers=tuple(_layer_record(verdict, layers) for verdict in verdicts),
         normalization=tuple(verdict.layer for verdict in verdicts),
     )
+
+
+def _refuse_training_mode(network: nn.Module) -> None:
+    for name, module in network.named_modules():
+        if module.training:
+            raise ExportError(
+                f"{name or 'network'}: expected inference mode, got training mode; call network.eval() first"
+            )
 
 
 def _check_statistics(name: str, module: nn.modules.batchnorm._BatchNorm) -> None:
@@ -109,10 +115,21 @@ def _trace(
                 dynamic_shapes=tuple({0: torch.export.Dim.DYNAMIC} for _ in example),
             )
         except Exception as error:  # torch raises dozens of kinds here, and all mean this
-            reason = str(error).strip().splitlines()[0]
-            raise ExportError(f"network: expected a module that torch.export can trace: {reason}") from error
+            cause = _root_cause(error)
+            raise ExportError(f"network: expected a module that torch.export can trace: {cause}") from error
     assert program is not None
+    passes.OutputFixPass()(program.model)
+    for value, name in zip(program.model.graph.outputs, output_names, strict=True):
+        value.name = name  # where two are one tensor, the exporter named it once
     return program.model
+
+
+def _root_cause(error: BaseException) -> str:
+    """The first line of the error at the bottom, without the exporter's colours."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 @contextlib.contextmanager
@@ -129,19 +146,6 @@ def _quiet_exporter() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _tidy(model: ir.Model) -> None:
-    """Take out what is not the network: source paths on the machine that exported, above all."""
-    passes.ClearMetadataAndDocStringPass()(model)
-    model.producer_name, model.producer_version = "bntrain", None
-    model.graph.name = "folded"
-
-
-def _serialize(model: ir.Model) -> bytes:
-    proto = ir.to_proto(model)
-    onnx.checker.check_model(proto, full_check=True)
-    return bytes(proto.SerializeToString())
-
-
 def _tensor_record(value: ir.Value) -> TensorRecord:
     assert value.name is not None
     assert value.shape is not None
@@ -152,7 +156,13 @@ def _tensor_record(value: ir.Value) -> TensorRecord:
 
 
 def _layer_record(verdict: Verdict, layers: dict[str, nn.modules.batchnorm._BatchNorm]) -> LayerRecord:
-    layer, module = verdict.layer, layers[verdict.layer.name]
+    layer = verdict.layer
+    if layer.name not in layers:
+        raise ExportError(
+            f"{layer.name}: expected every normalization layer to be a module with a name in the network, got "
+            "a function call or the network itself"
+        )
+    module = layers[layer.name]
     tracked = module.num_batches_tracked
     return LayerRecord(
         name=layer.name,

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from training.data import Splits
 from training.data.batches import Batches, ShuffledBatches
+from training.errors import RecipeError
 from training.recipe import Recipe
 
 
@@ -36,6 +37,8 @@ def fit(network: nn.Module, data: Splits, recipe: Recipe) -> Fit:
     """
     bar = sys.stderr.isatty()
     batches = ShuffledBatches(data.train, recipe.batch_rows, max_shift_pixels=recipe.max_shift_pixels, seed=recipe.seed)
+    if len(batches) == 0:
+        raise RecipeError(f"batch_rows: expected at most {len(data.train)}, all training rows, got {recipe.batch_rows}")
     classifier = Classifier(network, recipe, steps=recipe.epochs * len(batches))
     with _quiet_lightning():
         trainer = lightning.Trainer(

@@ -14,7 +14,7 @@ from models.bundle import Bundle, BundleDraft, Sample
 from models.manifest import NetworkRecord, TrainingRecord, VerificationRecord
 from models.store import Store
 from training.data import Rows, load_data
-from training.errors import RecipeError
+from training.errors import RecipeError, one_line
 from training.export import FoldedGraph, export_graph
 from training.fit import fit
 from training.networks import build_network
@@ -89,7 +89,9 @@ def verify_bundle(bundle: Bundle) -> VerificationRecord:
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        raise RecipeError(f"network {manifest.network.name}: parameters.npz does not fit it: {error}") from error
+        raise RecipeError(
+            f"network {manifest.network.name}: parameters.npz does not fit it: {one_line(error)}"
+        ) from error
     graph = FoldedGraph(
         model=bundle.model_path.read_bytes(),
         inputs=manifest.inputs,

@@ -11,8 +11,9 @@ from models.moments import Array
 
 
 def normalization_layers(network: nn.Module) -> dict[str, _BatchNorm]:
-    """Every normalization layer by its qualified name, in the order in which they were declared."""
-    return {name: module for name, module in network.named_modules() if isinstance(module, _BatchNorm)}
+    """Every normalization layer by its qualified name, in the order of declaration; by all of them, if it has two."""
+    modules = network.named_modules(remove_duplicate=False)
+    return {name: module for name, module in modules if isinstance(module, _BatchNorm)}
 
 
 def read_layer(name: str, module: _BatchNorm) -> NormalizationLayer:

@@ -46,7 +46,7 @@ def estimate_population_statistics(network: nn.Module, batches: Sequence[Tensor]
     rows = sum(len(batch) for batch in batches)
     if rows == 0:
         raise StatisticsError("population statistics: expected at least one row, got none")
-    was_training = network.training
+    modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
         with torch.no_grad():
@@ -54,7 +54,8 @@ def estimate_population_statistics(network: nn.Module, batches: Sequence[Tensor]
             for name in _order_of_use(network, layers, batches[0]):
                 _estimate(network, name, layers[name], batches)
     finally:
-        network.train(was_training)
+        for module, training in modes.items():
+            module.training = training
     return rows
 
 

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from models.manifest import ModelName
-from training.errors import RecipeError
+from training.errors import RecipeError, one_line
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -41,7 +41,7 @@ class Recipe(BaseModel):
     learning_rate: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     max_shift_pixels: Annotated[int, Field(ge=0)] = 0
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 
 def load_recipe(name: str, changes: Iterable[str] = ()) -> Recipe:
@@ -61,7 +61,7 @@ def load_recipe(name: str, changes: Iterable[str] = ()) -> Recipe:
         known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
         raise RecipeError(f"recipe: expected one of {known}, or a .yaml file that exists, got {name!r}") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"{path}: expected a YAML file that can be read: {error}") from error
+        raise RecipeError(f"{path}: expected a YAML file that can be read: {one_line(error)}") from error
     if not isinstance(fields, dict):
         raise RecipeError(f"{path}: expected fields and their values, got {type(fields).__name__}")
     try:

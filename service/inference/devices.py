@@ -10,7 +10,7 @@ from service.errors import DeviceError
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
-_NAMED = re.compile(r"cpu|cuda(?::(\d+))?")
+_NAMED = re.compile(r"cpu|cuda(?::([0-9]{1,4}))?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,8 @@ class Engine:
                     f"self-test: {name}: expected {expected.dtype} of shape {expected.shape}, "
                     f"got {found.dtype} of shape {found.shape}"
                 )
+            tolerance = SELF_TEST_TOLERANCE if expected.dtype.kind == "f" else 0.0
             magnitudes = np.abs(expected[np.isfinite(expected)].astype(np.float64))
-            allowed = SELF_TEST_TOLERANCE * magnitudes.max(initial=0.0)
+            allowed = tolerance * magnitudes.max(initial=0.0)
             if not np.allclose(found, expected, rtol=0.0, atol=allowed):  # NaN and infinity are no agreement
                 raise EngineError(f"self-test: {name}: expected values within {allowed:.3g} of the bundle's sample")

@@ -218,7 +218,9 @@ def _signature(path: Path) -> object:
 
 
 def _number(version: str) -> int | None:
-    return int(version) if version.isascii() and version.isdigit() and len(version) < 20 else None
+    """The number that a version in a path is; only as it is written in the store, so not 01."""
+    canonical = version.isascii() and version.isdigit() and len(version) < 19 and version[0] != "0"
+    return int(version) if canonical else None
 
 
 def _reasons(model: _Model) -> str:

@@ -25,8 +25,8 @@ def match_inputs(tensors: Sequence[Tensor], records: Sequence[TensorRecord]) -> 
             raise InvalidRequest(f"{where}.name: expected each input once, got {tensor.name!r} again")
         _match(tensor, known[tensor.name], where)
         inputs[tensor.name] = tensor.array
-    for name in known.keys() - inputs.keys():
-        raise InvalidRequest(f"inputs: expected {_one_of(list(known))}, {name!r} is missing")
+    if missing := [name for name in known if name not in inputs]:
+        raise InvalidRequest(f"inputs: expected all of {', '.join(map(repr, known))}, got none named {missing[0]!r}")
     rows = {name: len(array) for name, array in inputs.items()}
     if len(set(rows.values())) > 1:
         raise InvalidRequest(f"inputs: expected the same number of rows in each, got {rows}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -29,7 +30,7 @@ async def changes(root: Path, *, interval_s: float) -> AsyncIterator[None]:
                     watch_filter=None,
                     debounce=DEBOUNCE_MS,
                     step=DEBOUNCE_MS // 2,
-                    rust_timeout=round(interval_s * 1000),
+                    rust_timeout=math.ceil(interval_s * 1000),
                     yield_on_timeout=True,
                 ):
                     yield

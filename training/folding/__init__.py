@@ -12,7 +12,8 @@ the graph's own type.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
@@ -38,13 +39,12 @@ def fold(model: ir.Model) -> list[Verdict]:
     Raises:
         FoldingError: If a layer's figures are no statistics: NaN, a negative variance, a wrong number of channels.
     """
-    names: set[str] = set()
-    verdicts = []
-    for site in find_sites(model):
-        if site.layer.name in names:
-            raise FoldingError(f"{site.layer.name}: expected one use in the graph, got several")
-        names.add(site.layer.name)
-        verdicts.append(_judge(site))
+    sites = find_sites(model)
+    names = [site.layer.name for site in sites]
+    for name in names:
+        if names.count(name) > 1:
+            raise FoldingError(f"{name}: expected one use in the graph, got several")
+    verdicts = [_judge(site) for site in sites]
     passes.RemoveUnusedNodesPass()(model)
     return verdicts
 
@@ -61,8 +61,20 @@ def _judge(site: Site) -> Verdict:
 
 
 def _tap(site: Site, tensor: ir.Value) -> TapRecord:
-    """Name the observed tensor after its layer; a graph's output keeps the name that clients know it by."""
+    """Name the observed tensor after its layer; a graph's output keeps the name that clients know it by.
+
+    Where another tensor has the layer's name, as an input may, the tap is ``<layer>.output``.
+    """
     if not tensor.is_graph_output():
-        tensor.name = site.layer.name
+        taken = {value.name for value in (*site.graph.inputs, *site.graph.initializers.values())}
+        taken |= {output.name for node in site.graph for output in node.outputs if output is not tensor}
+        tensor.name = next(name for name in _tap_names(site.layer.name) if name not in taken)
     assert tensor.name is not None
+    site.taps[tensor] = site.layer.name
     return TapRecord(tensor=tensor.name, side="output", channel_axis=1)
+
+
+def _tap_names(layer: str) -> Iterator[str]:
+    yield layer
+    yield f"{layer}.output"
+    yield from (f"{layer}.output.{number}" for number in itertools.count(2))

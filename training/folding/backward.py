@@ -26,6 +26,8 @@ def fold_backward(site: Site) -> Folded | Obstacle:
         return Obstacle(
             f"It follows {before} ({producer.op_type}), which is neither a convolution nor a linear layer on rows."
         )
+    if site.input in site.taps:
+        return Obstacle(f"Its input is where {site.taps[site.input]} is observed.")
     if site.input.is_graph_output() or len(site.input.uses()) > 1:
         return Obstacle(f"The output of {before} is also used without normalization.")
     weight, bias = constant(producer.inputs[1]), constant(_bias(producer))

@@ -17,11 +17,19 @@ from training.errors import FoldingError
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One normalization layer, and the node that computes it."""
+    """One normalization layer, and the node that computes it.
+
+    Attributes:
+        layer: Its parameters and statistics.
+        node: As it was exported.
+        graph: All of it.
+        taps: By tensor, the layers before this one that are observed there; what a rule must not change.
+    """
 
     layer: NormalizationLayer
     node: ir.Node
     graph: ir.Graph
+    taps: dict[ir.Value, str]
 
     @property
     def input(self) -> ir.Value:
@@ -69,7 +77,8 @@ def find_sites(model: ir.Model) -> list[Site]:
     Raises:
         FoldingError: If its parameters are no constants, or no statistics.
     """
-    return [_site(node, model.graph) for node in model.graph if node.op_type == "BatchNormalization"]
+    taps: dict[ir.Value, str] = {}
+    return [_site(node, model.graph, taps) for node in model.graph if node.op_type == "BatchNormalization"]
 
 
 def module_name(node: ir.Node) -> str:
@@ -86,7 +95,7 @@ def constant(value: ir.Value | None) -> NDArray[np.float64] | None:
     return None if tensor is None else tensor.numpy().astype(np.float64)
 
 
-def _site(node: ir.Node, graph: ir.Graph) -> Site:
+def _site(node: ir.Node, graph: ir.Graph, taps: dict[ir.Value, str]) -> Site:
     name = module_name(node)
     gamma, beta, mean, variance = _parameters(name, node)
     eps = node.attributes.get_float("epsilon", 1e-5)
@@ -95,7 +104,7 @@ def _site(node: ir.Node, graph: ir.Graph) -> Site:
     except ValueError as error:
         raise FoldingError(str(error)) from error
     node.name = name
-    return Site(layer, node, graph)
+    return Site(layer, node, graph, taps)
 
 
 def _parameters(name: str, node: ir.Node) -> Iterator[NDArray[np.float64]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from training.errors import RecipeError
+from training.errors import RecipeError, one_line
 from training.networks.convnet import ConvNet
 from training.networks.mlp import MLP
 
@@ -27,5 +27,5 @@ def build_network(name: str, arguments: Mapping[str, Any]) -> nn.Module:
         raise RecipeError(f"network: expected one of {', '.join(NETWORKS)}, got {name!r}")
     try:
         return NETWORKS[name](**arguments)
-    except TypeError as error:
-        raise RecipeError(f"network {name}: arguments: {error}") from error
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise RecipeError(f"network {name}: arguments: {one_line(error)}") from error

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from models.bundle import Bundle
+from models.store import Store
+from tests.training.examples import short_recipe
+from training import job
+from training.recipe import load_recipe
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small gain little from a second thread, and lose 5-fold by waiting for it on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def short_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store with one version of the short recipe; tests add none."""
+    store = Store(tmp_path_factory.mktemp("short"))
+    job.run(short_recipe(), store)
+    return store
+
+
+@pytest.fixture(scope="session")
+def short(short_store: Store) -> Bundle:
+    """What the short recipe gives."""
+    return short_store.open("digits-mlp", 1)
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """What the committed recipe ``digits`` gives; it is fitted once, in some 20 s."""
+    return job.run(load_recipe("digits"), Store(tmp_path_factory.mktemp("digits")))

@@ -1,0 +1,135 @@
+"""This module makes small networks for tests, and runs networks and their graphs tensor by tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from training.export import FoldedGraph, export_graph
+from training.normalization import normalization_layers
+from training.recipe import Recipe, load_recipe
+
+INPUT, OUTPUT = "image", "logits"
+
+TOLERANCE = 1e-5
+"""Of a tensor's largest value. The networks here sum at most some 100 products of numbers around 1, and each rounds off
+at most 6e-8 in float32: what is off by more was not computed by the same formula."""
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class Forward(nn.Module):
+    """A network whose forward pass is ``function(self, rows)`` over the parts that it is given by name."""
+
+    def __init__(self, function: Callable[[Any, Tensor], Any], **parts: nn.Module | nn.Parameter) -> None:
+        super().__init__()
+        self.function = function
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+    def forward(self, rows: Tensor) -> Any:  # noqa: ANN401  one tensor or several
+        """What the function makes of the rows."""
+        return self.function(self, rows)
+
+
+def build(make: Callable[[], nn.Module], *, seed: int = 0) -> nn.Module:
+    """A network in inference mode, its weights, normalization parameters and statistics all random."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = make()
+        with torch.no_grad():
+            for layer in normalization_layers(network).values():
+                if layer.running_mean is not None and layer.running_var is not None:
+                    layer.running_mean.normal_()
+                    layer.running_var.uniform_(0.5, 2)
+                if layer.affine:
+                    layer.weight.normal_()
+                    layer.bias.normal_()
+    return network.eval()
+
+
+def short_recipe(*changes: str) -> Recipe:
+    """A recipe that takes a second: too short to be any good, long enough to be all there."""
+    return load_recipe("digits-mlp", ["epochs=2", "arguments={widths: [32, 16]}", *changes])
+
+
+def normal_rows(*shape: int, seed: int = 1) -> Tensor:
+    """Rows of independent standard normal values."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def export(network: nn.Module, rows: Tensor, *, outputs: Sequence[str] = (OUTPUT,)) -> FoldedGraph:
+    """The folded graph of a network with one input."""
+    return export_graph(network, (rows[:2],), input_names=[INPUT], output_names=outputs)
+
+
+def run_graph(graph: FoldedGraph, *rows: Tensor) -> Arrays:
+    """Every output and every tapped tensor of a graph in ONNX Runtime, by the tensor's name."""
+    model = onnx.load_from_string(graph.model)
+    names = list(dict.fromkeys([o.name for o in graph.outputs] + [layer.tap.tensor for layer in graph.layers]))
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names[len(graph.outputs) :])
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    feed = {record.name: tensor.numpy() for record, tensor in zip(graph.inputs, rows, strict=True)}
+    return dict(zip(names, session.run(names, feed), strict=True))
+
+
+def layer_outputs(network: nn.Module, *rows: Tensor) -> Arrays:
+    """What every normalization layer of a network gives for some rows in torch, by the layer's name."""
+    found: Arrays = {}
+
+    def observe(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:  # noqa: ANN401  torch's own signature
+            found[name] = output.numpy()
+
+        return hook
+
+    handles = [layer.register_forward_hook(observe(name)) for name, layer in normalization_layers(network).items()]
+    with torch.no_grad():
+        network(*rows)
+    for handle in handles:
+        handle.remove()
+    return found
+
+
+def answers(network: nn.Module, *rows: Tensor) -> NDArray[Any]:
+    """The one output of a network in torch."""
+    with torch.no_grad():
+        output: Tensor = network(*rows)
+    return output.numpy()
+
+
+def parameters(network: nn.Module) -> Arrays:
+    """Every parameter and statistic of a network in float64, by its qualified name."""
+    return {name: tensor.double().numpy() for name, tensor in network.state_dict().items()}
+
+
+def relative_error(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    """The largest absolute difference, in units of the largest absolute value that is expected."""
+    assert found.shape == expected.shape
+    return float(np.abs(found.astype(np.float64) - expected).max() / np.abs(expected.astype(np.float64)).max())
+
+
+def assert_agrees(graph: FoldedGraph, network: nn.Module, rows: Tensor) -> None:
+    """Assert that a graph with one output gives what its network gives, there and at every tap."""
+    found, layers = run_graph(graph, rows), layer_outputs(network, rows)
+    errors = {layer.name: relative_error(found[layer.tap.tensor], layers[layer.name]) for layer in graph.layers}
+    errors[OUTPUT] = relative_error(found[OUTPUT], answers(network, rows))
+    assert {name: error for name, error in errors.items() if not error <= TOLERANCE} == {}
+
+
+def count_nodes(graph: FoldedGraph, kind: str) -> int:
+    """How many nodes of a kind a graph has."""
+    return sum(node.op_type == kind for node in onnx.load_from_string(graph.model).graph.node)
+
+
+def weights(graph: FoldedGraph) -> Arrays:
+    """Every constant tensor of a graph by its name."""
+    initializers = onnx.load_from_string(graph.model).graph.initializer
+    return {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in initializers}

@@ -1,0 +1,140 @@
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import training
+from models.bundle import MODEL_FILE, NORMALIZATION_FILE, PARAMETERS_FILE, SAMPLE_FILE, Bundle
+from models.manifest import MANIFEST_FILE
+from models.store import Store
+from training.__main__ import main
+
+ROOT = Path(training.__file__).parents[1]
+FIT = ["fit", "digits-mlp", "--set", "epochs=1"]
+
+
+@pytest.fixture
+def copy(short: Bundle, tmp_path: Path) -> Path:
+    """A bundle that a test may damage."""
+    return Path(shutil.copytree(short.path, tmp_path / "copy"))
+
+
+def test_fit_publishes_the_changed_recipe_in_the_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = tmp_path / "store"
+
+    code = main([*FIT, "--set", "name=tiny", "--set", "arguments={widths: [8]}", "--store", str(store)])
+
+    manifest, printed = Store(store).open("tiny", 1).manifest, capsys.readouterr()
+    assert code == 0
+    assert manifest.training is not None
+    assert (manifest.training.recipe["epochs"], manifest.network.arguments) == (1, {"widths": [8]})
+    assert re.search(r"^ +hidden\.1 +BatchNorm1d +8 +folded-backward +hidden\.0$", printed.out, flags=re.MULTILINE)
+    assert "1 of 1 normalization layers folded" in printed.out
+    assert printed.out.splitlines()[-1] == f"published {store / 'tiny' / '1'}"
+    assert re.fullmatch(r"epoch 1/1  train_loss \d\.\d{4}  validation_accuracy \d\.\d{4}\n", printed.err)
+
+
+def test_the_store_may_be_said_by_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BNTRAIN_STORE", "elsewhere")
+
+    with pytest.raises(SystemExit):
+        main(["fit", "--help"])
+
+    assert "(default: elsewhere)" in " ".join(capsys.readouterr().out.split())
+
+
+def test_verify_prints_every_tensor_and_that_all_is_well(short: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["verify", str(short.path)])
+
+    printed = capsys.readouterr()
+    rows = re.findall(r"^ +(output|tap) +(\S+) +(\d\.\de-\d\d) +(\d\.\de-\d\d)$", printed.out, flags=re.MULTILINE)
+    assert code == 0
+    assert [(kind, name) for kind, name, *_ in rows] == [("output", "logits"), ("tap", "hidden.1"), ("tap", "hidden.4")]
+    assert f"{short.path}: every file intact, every output and tap within 1e-05" in printed.out
+    assert printed.err == ""
+
+
+@pytest.mark.parametrize("name", [MODEL_FILE, NORMALIZATION_FILE, PARAMETERS_FILE, SAMPLE_FILE])
+def test_verify_refuses_a_flipped_bit_in_one_sentence_that_names_the_file(
+    copy: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = bytearray((copy / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / name).write_bytes(content)
+
+    code = main(["verify", str(copy)])
+
+    printed = capsys.readouterr()
+    assert code == 1
+    assert re.fullmatch(rf"bntrain: {name}: sha256: [^\n]+\n", printed.err)
+    assert printed.out == ""
+
+
+@pytest.mark.parametrize("name", [MANIFEST_FILE, MODEL_FILE, PARAMETERS_FILE])
+def test_verify_refuses_a_missing_file_by_name(copy: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (copy / name).unlink()
+
+    code = main(["verify", str(copy)])
+
+    assert code == 1
+    assert re.fullmatch(rf"bntrain: {name}: expected a file that can be read[^\n]*\n", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["fit", "resnet"], r"recipe: expected one of digits, digits-mlp, or a \.yaml file that exists, got 'resnet'"),
+        ([*FIT, "--set", "momentum=1"], r"digits-mlp\.yaml: momentum: [^\n]+, got 1"),
+        ([*FIT, "--set", "epochs=0"], r"digits-mlp\.yaml: epochs: [^\n]+ greater than 0, got 0"),
+        ([*FIT, "--set", "epochs"], r"--set: expected key=value, got 'epochs'"),
+        ([*FIT, "--set", "network=transformer"], r"network: expected one of [^\n]+, got 'transformer'"),
+        ([*FIT, "--set", "data=imagenet"], r"data: expected one of [^\n]+, got 'imagenet'"),
+        ([*FIT, "--set", "arguments={depth: 3}"], r"network mlp: arguments: [^\n]+'depth'"),
+        ([*FIT, "--set", "arguments={widths: [-1]}"], r"network mlp: arguments: [^\n]+"),
+        ([*FIT, "--set", "batch_rows=5000"], r"[^\n]*batch_rows[^\n]+"),
+        ([*FIT, "--set", "seed=99999999999999"], r"digits-mlp\.yaml: seed: [^\n]+"),
+        ([*FIT, "--set", "learning_rate=1e30"], r"hidden\.1: expected finite values at its input over all rows[^\n]+"),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else "refused",
+)
+def test_what_can_t_be_fitted_is_one_sentence_and_publishes_nothing(
+    tmp_path: Path, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main([*arguments, "--store", str(tmp_path / "store")])
+
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert code == 1
+    assert re.fullmatch(rf"bntrain: {sentence}", last)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [[], ["publish"], ["fit"], ["verify"]], ids=" ".join)
+def test_a_command_line_that_is_not_understood_exits_with_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        main(arguments)
+
+    assert leaving.value.code == 2
+    assert "usage: bntrain" in capsys.readouterr().err
+
+
+def test_help_is_there_before_torch_could_be_imported() -> None:
+    finished = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "training", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+        cwd=ROOT,
+    )
+
+    imported = {line.rsplit("|", 1)[-1].strip() for line in finished.stderr.splitlines()}
+    assert finished.stdout.startswith("usage: bntrain")
+    assert "training.errors" in imported
+    assert imported & {"torch", "lightning", "onnx", "onnxruntime", "sklearn"} == set()

@@ -1,0 +1,236 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.manifest import TensorRecord
+from tests.training.examples import (
+    INPUT,
+    OUTPUT,
+    TOLERANCE,
+    Forward,
+    build,
+    export,
+    normal_rows,
+    parameters,
+    relative_error,
+    run_graph,
+    weights,
+)
+from training.errors import ExportError, TrainingError
+from training.export import FoldedGraph, export_graph
+from training.normalization import normalization_layers
+
+
+def convnet() -> nn.Module:
+    """Two layers that are declared in the other order than data meets them, one folded and one kept."""
+    return Forward(
+        lambda net, x: net.late(net.conv_and_early(x).relu()),
+        late=nn.BatchNorm2d(4, eps=1e-3, momentum=None, affine=False),
+        conv_and_early=nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, momentum=0.25)),
+    )
+
+
+class Lookup(nn.Module):
+    """Takes an image and a number, gives a vector and the largest entry's index."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(5, 4)
+        self.features = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4))
+
+    def forward(self, image: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
+        """A vector a row, and where it is largest."""
+        vector = self.features(image.flatten(1)) * self.table(number)
+        return vector, vector.argmax(dim=1)
+
+
+@pytest.fixture(scope="module")
+def network() -> nn.Module:
+    made = build(convnet)
+    normalization_layers(made)["conv_and_early.1"].num_batches_tracked = torch.tensor(12)
+    return made
+
+
+@pytest.fixture(scope="module")
+def graph(network: nn.Module) -> FoldedGraph:
+    return export(network, normal_rows(2, 3, 6, 6))
+
+
+def test_tensors_are_recorded_as_clients_see_them(graph: FoldedGraph) -> None:
+    inputs, outputs = graph.inputs, graph.outputs
+
+    assert inputs == (TensorRecord(name=INPUT, datatype="FP32", shape=(-1, 3, 6, 6)),)
+    assert outputs == (TensorRecord(name=OUTPUT, datatype="FP32", shape=(-1, 4, 4, 4)),)
+
+
+def test_layers_are_recorded_in_the_order_in_which_data_meets_them(graph: FoldedGraph) -> None:
+    early, late = graph.layers
+
+    assert (early.name, early.kind, early.channels, early.eps) == ("conv_and_early.1", "BatchNorm2d", 4, 1e-5)
+    assert (early.momentum, early.num_batches_tracked, early.placement) == (0.25, 12, "folded-backward")
+    assert (late.name, late.kind, late.channels, late.eps) == ("late", "BatchNorm2d", 4, 1e-3)
+    assert (late.momentum, late.num_batches_tracked, late.placement) == (None, 0, "kept")
+
+
+def test_the_kept_statistics_are_those_of_the_network(network: nn.Module, graph: FoldedGraph) -> None:
+    early, late = graph.normalization
+
+    module = normalization_layers(network)["conv_and_early.1"]
+    assert module.running_mean is not None
+    assert module.running_var is not None
+    np.testing.assert_array_equal(early.gamma, module.weight.detach().double().numpy())
+    np.testing.assert_array_equal(early.beta, module.bias.detach().double().numpy())
+    np.testing.assert_array_equal(early.mean, module.running_mean.double().numpy())
+    np.testing.assert_array_equal(early.variance, module.running_var.double().numpy())
+    np.testing.assert_array_equal(late.gamma, np.ones(4))
+    np.testing.assert_array_equal(late.beta, np.zeros(4))
+    assert [layer.name for layer in graph.normalization] == [layer.name for layer in graph.layers]
+
+
+def test_folded_weights_are_computed_in_float64_and_rounded_once(network: nn.Module, graph: FoldedGraph) -> None:
+    plain, layer = parameters(network), "conv_and_early.1"
+
+    found = weights(graph)
+
+    scale = plain[f"{layer}.weight"] / np.sqrt(plain[f"{layer}.running_var"] + 1e-5)
+    weight = plain["conv_and_early.0.weight"] * scale[:, None, None, None]
+    bias = (plain["conv_and_early.0.bias"] - plain[f"{layer}.running_mean"]) * scale + plain[f"{layer}.bias"]
+    np.testing.assert_array_max_ulp(found["conv_and_early.0.weight"], weight.astype(np.float32), maxulp=1)
+    np.testing.assert_array_max_ulp(found["conv_and_early.0.bias"], bias.astype(np.float32), maxulp=1)
+
+
+def test_the_graph_is_valid_onnx(graph: FoldedGraph) -> None:
+    model = onnx.load_from_string(graph.model)
+
+    onnx.checker.check_model(model, full_check=True)
+
+    assert {imported.domain for imported in model.opset_import} == {""}
+
+
+def test_the_same_network_gives_the_same_bytes(network: nn.Module, graph: FoldedGraph) -> None:
+    again = export(network, normal_rows(5, 3, 6, 6, seed=9))
+
+    assert again.model == graph.model
+
+
+def test_an_export_changes_neither_the_network_nor_the_disk(
+    network: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    monkeypatch.chdir(tmp_path)
+
+    export(network, normal_rows(2, 3, 6, 6))
+
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    assert not any(module.training for module in network.modules())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_may_have_several_inputs_and_outputs() -> None:
+    lookup = build(Lookup)
+    rows = (normal_rows(7, 2, 3), torch.arange(7) % 5)
+
+    graph = export_graph(
+        lookup, (rows[0][:2], rows[1][:2]), input_names=["image", "number"], output_names=["vector", "largest"]
+    )
+
+    found = run_graph(graph, *rows)
+    with torch.no_grad():
+        vector, largest = lookup(*rows)
+    assert [(t.name, t.datatype, t.shape) for t in graph.inputs] == [
+        ("image", "FP32", (-1, 2, 3)),
+        ("number", "INT64", (-1,)),
+    ]
+    assert [(t.name, t.datatype, t.shape) for t in graph.outputs] == [
+        ("vector", "FP32", (-1, 4)),
+        ("largest", "INT64", (-1,)),
+    ]
+    assert relative_error(found["vector"], vector.numpy()) <= TOLERANCE
+    np.testing.assert_array_equal(found["largest"], largest.numpy())
+
+
+def test_outputs_keep_the_names_that_clients_use_even_if_they_are_one_tensor() -> None:
+    twice = build(lambda: nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), Forward(lambda _, y: (y, y))))
+
+    graph = export(twice, normal_rows(2, 3), outputs=["logits", "scores"])
+
+    assert [tensor.name for tensor in graph.outputs] == ["logits", "scores"]
+
+
+def test_a_network_in_training_mode_is_refused() -> None:
+    training = build(convnet).train()
+
+    with pytest.raises(ExportError, match="expected inference mode, got training mode"):
+        export(training, normal_rows(2, 3, 6, 6))
+
+
+@pytest.mark.parametrize("part", ["norm", "dropout"])
+def test_a_part_in_training_mode_is_refused_by_name(part: str) -> None:
+    partly = build(
+        lambda: Forward(
+            lambda net, x: net.dropout(net.norm(net.linear(x))),
+            linear=nn.Linear(3, 4),
+            norm=nn.BatchNorm1d(4),
+            dropout=nn.Dropout(),
+        )
+    )
+    partly.get_submodule(part).train()
+
+    with pytest.raises(ExportError, match=rf"^{part}: expected inference mode, got training mode"):
+        export(partly, normal_rows(2, 3))
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_an_example_of_fewer_than_two_rows_is_refused(network: nn.Module, count: int) -> None:
+    with pytest.raises(ExportError, match="expected at least two rows in every input"):
+        export(network, normal_rows(count, 3, 6, 6))
+
+
+def test_a_network_that_can_t_be_traced_is_refused_in_one_plain_sentence() -> None:
+    branching = build(lambda: Forward(lambda net, x: net.norm(x) if x.sum() > 0 else x, norm=nn.BatchNorm1d(3)))
+
+    with pytest.raises(ExportError) as refusal:
+        export(branching, normal_rows(2, 3))
+
+    sentence = str(refusal.value)
+    assert sentence.startswith("network: expected a module that torch.export can trace: ")
+    assert "\x1b" not in sentence
+    assert len(sentence.splitlines()) == 1
+    assert "data-dependent" in sentence  # torch's own word for it
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("running_mean", float("nan")),
+        ("running_var", float("inf")),
+        ("running_var", -1.0),
+        ("weight", float("nan")),
+        ("bias", float("-inf")),
+    ],
+)
+def test_figures_that_are_no_statistics_are_refused_by_layer_and_field(field: str, value: float) -> None:
+    broken = build(lambda: nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)))
+    getattr(broken.get_submodule("1"), field).data[2] = value
+
+    with pytest.raises(TrainingError, match=rf"^1\.{field}: expected "):
+        export(broken, normal_rows(2, 3))
+
+
+def test_a_variance_that_eps_does_not_lift_above_zero_is_refused() -> None:
+    flat = build(lambda: nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4, eps=0.0)))
+    normalization_layers(flat)["1"].running_var = torch.tensor([1.0, 0.0, 1.0, 1.0])
+
+    with pytest.raises(TrainingError, match=r"^1\.eps: expected running_var \+ eps above 0"):
+        export(flat, normal_rows(2, 3))
+
+
+def test_a_datatype_that_can_t_be_served_is_refused_by_tensor() -> None:
+    odd = build(lambda: nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), Forward(lambda _, y: y.bfloat16())))
+
+    with pytest.raises(ExportError, match=rf"^{OUTPUT}: expected a datatype that can be served, got BFLOAT16$"):
+        export(odd, normal_rows(2, 3))

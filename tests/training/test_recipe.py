@@ -1,0 +1,144 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from training.data import DATA
+from training.errors import RecipeError
+from training.networks import build_network
+from training.recipe import RECIPES, Recipe, load_recipe
+
+COMMITTED = sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+TEXT = """
+name: tiny
+network: mlp
+data: digits
+epochs: 3
+batch_rows: 16
+learning_rate: 0.1
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TEXT)
+    return path
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_every_committed_recipe_can_be_followed(name: str) -> None:
+    recipe = load_recipe(name)
+
+    network = build_network(recipe.network, recipe.arguments)
+
+    assert recipe.name == name
+    assert recipe.data in DATA
+    assert sum(parameter.numel() for parameter in network.parameters()) > 0
+
+
+def test_a_recipe_can_be_a_file_of_its_own(tiny: Path) -> None:
+    recipe = load_recipe(str(tiny))
+
+    assert recipe == Recipe(name="tiny", network="mlp", data="digits", epochs=3, batch_rows=16, learning_rate=0.1)
+
+
+def test_what_a_recipe_does_not_say_is_off(tiny: Path) -> None:
+    recipe = load_recipe(str(tiny))
+
+    assert (recipe.arguments, recipe.weight_decay, recipe.max_shift_pixels, recipe.seed) == ({}, 0.0, 0, 0)
+
+
+def test_changes_are_written_as_in_the_file(tiny: Path) -> None:
+    changes = ["epochs=5", "arguments={widths: [8, 4]}", "learning_rate=1.0e-3", "name=other"]
+
+    recipe = load_recipe(str(tiny), changes)
+
+    assert (recipe.epochs, recipe.learning_rate, recipe.name) == (5, 1e-3, "other")
+    assert recipe.arguments == {"widths": [8, 4]}
+
+
+def test_the_last_of_two_changes_of_a_field_counts(tiny: Path) -> None:
+    recipe = load_recipe(str(tiny), ["epochs=5", "epochs=6"])
+
+    assert recipe.epochs == 6
+
+
+def test_a_recipe_does_not_change_once_it_is_read(tiny: Path) -> None:
+    recipe = load_recipe(str(tiny))
+
+    with pytest.raises(ValidationError, match="frozen"):
+        recipe.epochs = 5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", ["resnet", "nowhere.yaml"])
+def test_an_unknown_recipe_is_refused_with_those_that_there_are(name: str) -> None:
+    known = ", ".join(COMMITTED)
+
+    with pytest.raises(RecipeError) as refusal:
+        load_recipe(name)
+
+    assert str(refusal.value) == f"recipe: expected one of {known}, or a .yaml file that exists, got {name!r}"
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ("epochs=0", "epochs"),
+        ("epochs=many", "epochs"),
+        ("batch_rows=1", "batch_rows"),  # a batch of one row has no variance
+        ("learning_rate=0", "learning_rate"),
+        ("learning_rate=.nan", "learning_rate"),
+        ("weight_decay=-0.1", "weight_decay"),
+        ("max_shift_pixels=-1", "max_shift_pixels"),
+        ("seed=-1", "seed"),
+        ("name=../elsewhere", "name"),
+        ("arguments=[1]", "arguments"),
+        ("momentum=0.9", "momentum"),
+    ],
+)
+def test_a_value_out_of_its_range_is_refused_by_field(tiny: Path, change: str, field: str) -> None:
+    with pytest.raises(RecipeError, match=rf"^tiny\.yaml: {field}: [^\n]+, got [^\n]+$"):
+        load_recipe(str(tiny), [change])
+
+
+@pytest.mark.parametrize("field", ["name", "network", "data", "epochs", "batch_rows", "learning_rate"])
+def test_a_missing_field_is_refused_by_name(tiny: Path, field: str) -> None:
+    lines = [line for line in TEXT.splitlines() if not line.startswith(field)]
+    tiny.write_text("\n".join(lines))
+
+    with pytest.raises(RecipeError, match=rf"^tiny\.yaml: {field}: Field required"):
+        load_recipe(str(tiny))
+
+
+@pytest.mark.parametrize("change", ["epochs", "", "epochs 3"])
+def test_a_change_that_assigns_nothing_is_refused(tiny: Path, change: str) -> None:
+    with pytest.raises(RecipeError, match=r"^--set: expected key=value, got "):
+        load_recipe(str(tiny), [change])
+
+
+def test_a_change_whose_value_is_no_yaml_is_refused_by_field(tiny: Path) -> None:
+    with pytest.raises(RecipeError, match=r"^--set arguments: expected a YAML value, got '\{widths: \['$"):
+        load_recipe(str(tiny), ["arguments={widths: ["])
+
+
+@pytest.mark.parametrize(
+    "content", [b"[1, 2]", b"3", b"", b"name: [", b"name: tiny\n\tepochs: 3\n", b"\xff\xfe\x00name"], ids=repr
+)
+def test_a_file_that_is_no_recipe_is_refused_in_one_line(tiny: Path, content: bytes) -> None:
+    tiny.write_bytes(content)
+
+    with pytest.raises(RecipeError) as refusal:
+        load_recipe(str(tiny))
+
+    assert str(refusal.value).startswith(str(tiny))
+    assert len(str(refusal.value).splitlines()) == 1
+
+
+def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
+    folder = tmp_path / "folder.yaml"
+    folder.mkdir()
+
+    with pytest.raises(RecipeError, match=r"folder\.yaml: expected a YAML file that can be read"):
+        load_recipe(str(folder))

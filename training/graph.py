@@ -1,0 +1,80 @@
+"""This module tidies a graph around folding, with passes and rules of onnx-ir and onnxscript alone.
+
+Before: what is a constant becomes one, and what does nothing at inference (dropout, identity) goes, so that a rule
+sees a layer's real neighbours. After: computed shapes become constants, what is left over goes. Rules that fold
+normalization layers are not among them; what becomes of a layer is for ``folding`` to decide and to tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes import common as passes
+from onnxscript import optimizer, rewriter
+from onnxscript.rewriter.rules import common as rules
+
+SIMPLIFY = (
+    rules.dropout_inference_rule,
+    rules.no_op_cast_rule,
+    rules.no_op_expand_rule,
+    rules.no_op_transpose_rule,
+    rules.add_0_rule,
+    rules.sub_0_rule,
+    rules.mul_by_1_rule,
+    rules.div_by_1_rule,
+    rules.cast_cast_rule,
+    rules.transpose_transpose_rule,
+    rules.materialize_reshape_shape_rule,
+    # the exporter writes a missing bias as zeros, behind Conv3d of a shape that no runtime takes
+    rules.remove_optional_bias_from_conv_rule,
+    rules.remove_optional_bias_from_conv_transpose_rule,
+    rules.remove_optional_bias_from_gemm_rule,
+)
+
+
+def prepare(model: ir.Model) -> None:
+    """Make a graph ready for folding, in place."""
+    passes.InlinePass()(model)
+    _simplify(model)
+
+
+def clean_up(model: ir.Model, taps: Sequence[str]) -> None:
+    """Take out of a folded graph what it does not need, in place; the tensors named in ``taps`` stay."""
+    values = {output.name: output for node in model.graph for output in node.outputs}
+    observed = [values[tap] for tap in taps if tap in values and not values[tap].is_graph_output()]
+    model.graph.outputs.extend(observed)  # an output is what every pass leaves in place, name and all
+    _simplify(model)
+    passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    for value in observed:
+        model.graph.outputs.remove(value)
+    passes.NameFixPass()(model)  # a convolution that is used twice is two nodes of one name
+    # source paths on the machine that exported are in the metadata of nodes and tensors
+    passes.ClearMetadataAndDocStringPass()(model)
+    for value in (*model.graph.inputs, *model.graph.initializers.values(), *values.values()):
+        value.metadata_props.clear()
+    model.metadata_props.clear()
+    model.graph.metadata_props.clear()
+    model.graph.name, model.producer_name, model.producer_version = "folded", "bntrain", None
+
+
+def serialize(model: ir.Model) -> bytes:
+    """The bytes of an ONNX file, checked."""
+    proto = ir.to_proto(model)
+    onnx.checker.check_model(proto, full_check=True)
+    return bytes(proto.SerializeToString())
+
+
+def _simplify(model: ir.Model) -> None:
+    optimizer.fold_constants(model)
+    rewriter.rewrite(model, SIMPLIFY)
+    _bridge_identities(model.graph)
+    passes.RemoveUnusedNodesPass()(model)
+
+
+def _bridge_identities(graph: ir.Graph) -> None:
+    """Let whatever reads a copy read the original; a copy that is an output stays, since both may be outputs."""
+    for node in graph:
+        if node.op_type == "Identity" and node.inputs[0] is not None and not node.outputs[0].is_graph_output():
+            node.outputs[0].replace_all_uses_with(node.inputs[0])
