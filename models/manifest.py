@@ -18,6 +18,7 @@ from pydantic import (
     JsonValue,
     StringConstraints,
     ValidationError,
+    model_validator,
 )
 
 from models.datatypes import Datatype
@@ -60,7 +61,7 @@ class TensorRecord(Record):
 
     name: str
     datatype: Datatype
-    shape: tuple[Size, ...]
+    shape: Annotated[tuple[Size, ...], Field(min_length=1)]
 
 
 class NetworkRecord(Record):
@@ -92,6 +93,14 @@ class LayerRecord(Record):
     into: str | None
     reason: str | None
     tap: TapRecord
+
+    @model_validator(mode="after")
+    def _says_where_or_why(self) -> LayerRecord:
+        folded = self.placement in ("folded-backward", "folded-forward", "split")
+        if folded == (self.into is None) or folded != (self.reason is None):
+            expected = "into and no reason" if folded else "a reason and no into"
+            raise ValueError(f"expected {expected} where placement is {self.placement}")
+        return self
 
 
 class DataRecord(Record):
@@ -164,6 +173,14 @@ class Manifest(Record):
     training: TrainingRecord | None
     verification: VerificationRecord
     files: dict[str, FileRecord]
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Manifest:
+        for field, records in (("inputs", self.inputs), ("outputs", self.outputs), ("layers", self.layers)):
+            names = [record.name for record in records]
+            if len(set(names)) < len(names):
+                raise ValueError(f"{field}: expected every name once")
+        return self
 
     def to_json(self) -> bytes:
         """The bytes of ``manifest.json``."""

@@ -16,6 +16,7 @@ import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
+from models.errors import ModelsError
 from models.store import Store
 from service.app import create_app
 from service.errors import AddressError, ServiceError
@@ -38,8 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, _leave)
     try:
         app = create_app(settings)
+        models = Store(settings.store).models()
         listening = _listen(settings.host, settings.port)
-    except ServiceError as error:
+    except (ServiceError, ModelsError) as error:
         print(f"bnserve: {error}", file=sys.stderr)
         return 1
     config = uvicorn.Config(
@@ -47,9 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log_config=None,
         access_log=False,
         server_header=False,
+        ws="none",
         timeout_graceful_shutdown=settings.shutdown_timeout_s,
     )
-    _print_addresses(_base_url(*listening.getsockname()[:2]), Store(settings.store).models())
+    _print_addresses(_base_url(*listening.getsockname()[:2]), models)
     uvicorn.Server(config).run(sockets=[listening])
     return 0
 

@@ -53,13 +53,16 @@ def create_app(settings: Settings) -> FastAPI:
         finally:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
-            executor.shutdown()
+            executor.shutdown(wait=False, cancel_futures=True)  # the server has waited for answers already
 
     app = FastAPI(
         title="bnserve",
         version=version("bnserve"),
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would name the host that the client sent
+        telemetry={"auto_configure": False},  # no variable of the environment makes it report anywhere
+        generate_unique_id_function=lambda route: route.name,
         lifespan=lifespan,
         middleware=[Middleware(InferenceDispatch, endpoint=endpoint)],
         responses={"default": {"model": ErrorBody, "description": "What was wrong."}},

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.manifest import AgreementRecord, CheckRecord, LayerRecord, VerificationRecord
-from training.errors import VerificationError
+from training.errors import VerificationError, one_line
 from training.export import FoldedGraph
 from training.normalization import normalization_layers
 
@@ -76,7 +76,10 @@ class ObservedGraph:
             if layer.tap.tensor not in self._names:
                 proto.graph.output.append(onnx.ValueInfoProto(name=layer.tap.tensor))
                 self._names.append(layer.tap.tensor)
-        self._session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+        try:
+            self._session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime raises its own kinds, which share no base
+            raise VerificationError(f"graph: expected one that ONNX Runtime can load: {one_line(error)}") from error
 
     def run(self, rows: tuple[Tensor, ...]) -> Arrays:
         """Every output and every tapped tensor, by name, for one tensor an input."""
@@ -87,24 +90,44 @@ class ObservedGraph:
 def run_observed(
     network: nn.Module, layers: Sequence[LayerRecord], rows: tuple[Tensor, ...]
 ) -> tuple[list[NDArray[Any]], Arrays]:
-    """A network's outputs in order, and by layer name what each tapped layer took in or gave out."""
+    """A network's outputs in order, and by layer name what each tapped layer took in or gave out.
+
+    Raises:
+        VerificationError: If a normalization layer runs that ``layers`` does not have, or the outputs are no tensors.
+    """
     taps: Arrays = {}
 
     def observe(layer: LayerRecord) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def hook(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            taps[layer.name] = (inputs[0] if layer.tap.side == "input" else output).detach().numpy()
+            taps[layer.name] = (inputs[0] if layer.tap.side == "input" else output).detach().numpy().copy()
+
+        return hook
+
+    def refuse(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def hook(_module: nn.Module, _inputs: tuple[Tensor, ...]) -> None:
+            raise VerificationError(f"{name}: expected every normalization layer in the graph, this one is not")
 
         return hook
 
     modules = normalization_layers(network)
+    known = {modules[layer.name] for layer in layers}
     handles = [modules[layer.name].register_forward_hook(observe(layer)) for layer in layers]
+    handles += [m.register_forward_pre_hook(refuse(name)) for name, m in modules.items() if m not in known]
     try:
         with torch.no_grad():
-            outputs = network(*rows)
+            # copies: a network may change in place what it is given, and what its layers gave
+            outputs = network(*(tensor.clone() for tensor in rows))
     finally:
         for handle in handles:
             handle.remove()
-    return [output.numpy() for output in (outputs if isinstance(outputs, tuple) else (outputs,))], taps
+    return [_output(output) for output in (outputs if isinstance(outputs, tuple | list) else (outputs,))], taps
+
+
+def _output(output: object) -> NDArray[Any]:
+    if not isinstance(output, Tensor):
+        raise VerificationError(f"network: expected a tensor or several as outputs, got {type(output).__name__}")
+    array: NDArray[Any] = output.detach().numpy()
+    return array
 
 
 def _gaussian_like(rows: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,8 +1,9 @@
 """This module holds the models that are served, and keeps them in step with the store.
 
-A version is loaded and tested beside those that answer, and only then takes its place; one that fails leaves them as
-they are and its reason in the index. Which version answers where a request names none: the one that the store pins,
-else the highest that is ready. While a pinned version can't be served, the default stays what it was.
+A new version is loaded and tested beside those that answer, and only then takes its place; one that fails leaves
+them as they are and its reason in the index. A version whose own files change is loaded anew, and no longer served if
+that fails. Which version answers where a request names none: the one that the store pins, else the highest that is
+ready. While a pinned version can't be served, the default stays what it was.
 """
 
 from __future__ import annotations
@@ -58,6 +59,14 @@ class _Model:
     default: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What is in the store: signatures of versions, and by model the version that is pinned, or why none can be."""
+
+    signatures: dict[Key, object]
+    pins: dict[str, int | str | None]
+
+
 class Registry:
     """The models of one store.
 
@@ -70,6 +79,7 @@ class Registry:
         self._store = store
         self._load = load
         self._models: dict[str, _Model] = {}
+        self._pins: Mapping[str, int | str | None] = {}
         self._problems: dict[str, str | None] = {}
         self._refreshing = asyncio.Lock()
         self.loaded = asyncio.Event()
@@ -89,7 +99,9 @@ class Registry:
         found = None if number is None else model.versions.get(number)
         if found is None:
             if version is None:
-                raise NotReady(f"model {name!r} has no version that can be served: {_reasons(model)}")
+                problem = self._problems.get(f"default of {name}")
+                why = f"{problem}; {_reasons(model)}" if problem else _reasons(model)
+                raise NotReady(f"model {name!r} has no version that can be served: {why}")
             known = ", ".join(map(str, sorted(model.versions)))
             raise NotFound(f"model {name!r} has no version {version!r}; there are: {known}")
         if found.served is None:
@@ -117,43 +129,43 @@ class Registry:
     async def refresh(self) -> None:
         """Look at the store and take over what changed: load, replace, unload, choose defaults."""
         async with self._refreshing:
-            signatures = await asyncio.to_thread(self._signatures)
-            if signatures is None:
+            seen = await asyncio.to_thread(self._look)
+            if seen is None:
                 return
-            self._forget(signatures)
-            for name in self._models:
-                await self._choose_default(name, settled=False)
-            for (name, number), signature in signatures.items():
+            self._pins = seen.pins
+            self._forget(seen.signatures)
+            for (name, number), signature in seen.signatures.items():
                 known = self._models.get(name, _Model()).versions.get(number)
                 if known is None or known.signature != signature:
                     await self._take(name, number, signature, known)
             for name in self._models:
-                await self._choose_default(name, settled=True)
+                self._tell(f"default of {name}", self._choose_default(name))
             self.loaded.set()
 
-    def _signatures(self) -> dict[Key, object] | None:
-        """What is in the store; a version's signature changes when a file of it does.
-
-        Of a model that can't be read, what was known; None if nothing of the store can be.
-        """
-        signatures: dict[Key, object] = {}
+    def _look(self) -> _Look | None:
+        """See what is in the store; of a model that can't be read, what was known; None if nothing can be."""
         try:
             names = self._store.models()
         except ModelsError as error:
             self._tell("store", f"the store can't be read, nothing changes: {error}")
             return None
         self._tell("store", None)
+        seen = _Look({}, {})
         for name in names:
             problem = None
             try:
                 for number in self._store.versions(name):
-                    signatures[name, number] = _signature(self._store.bundle_path(name, number))
+                    seen.signatures[name, number] = _signature(self._store.bundle_path(name, number))
             except (ModelsError, OSError) as error:  # a folder may go while it is read
                 problem = f"model {name} can't be read, nothing changes: {error}"
                 known = self._models.get(name, _Model()).versions
-                signatures |= {(name, number): version.signature for number, version in known.items()}
+                seen.signatures.update({(name, number): version.signature for number, version in known.items()})
             self._tell(f"folder of {name}", problem)
-        return signatures
+            try:
+                seen.pins[name] = self._store.pinned_version(name)
+            except ModelsError as error:
+                seen.pins[name] = str(error)
+        return seen
 
     def _forget(self, signatures: Mapping[Key, object]) -> None:
         for name, model in list(self._models.items()):
@@ -162,6 +174,7 @@ class Registry:
                 log.info("model %s version %d is gone from the store, unloaded", name, number)
             if kept:
                 self._models[name] = replace(model, versions=kept)
+                self._choose_default(name)
             else:
                 del self._models[name]
 
@@ -178,7 +191,7 @@ class Registry:
         else:
             log.info("model %s version %d is ready on %s", name, number, served.device)
             self._put(name, number, _Version(signature, "READY", served=served))
-        await self._choose_default(name, settled=False)
+        self._choose_default(name)
 
     def _tell(self, subject: str, problem: str | None) -> None:
         """Log what is wrong with something, or that nothing is; once for as long as it lasts."""
@@ -190,26 +203,24 @@ class Registry:
         model = self._models.get(name, _Model())
         self._models[name] = replace(model, versions={**model.versions, number: version})
 
-    async def _choose_default(self, name: str, *, settled: bool) -> None:
-        """Choose which version of a model answers; ``settled`` once nothing of the store is left to load."""
+    def _choose_default(self, name: str) -> str | None:
+        """Choose which version of a model answers; what is wrong if it can't be the one that is wanted."""
         model = self._models[name]
         ready = [number for number, version in model.versions.items() if version.served is not None]
+        pinned = self._pins.get(name)
         problem = None
-        try:
-            pinned = await asyncio.to_thread(self._store.pinned_version, name)
-        except ModelsError as error:
-            chosen, problem = None, str(error)
+        if pinned is None:
+            chosen = max(ready, default=None)
+        elif not isinstance(pinned, str) and pinned in ready:
+            chosen = pinned
         else:
-            chosen = max(ready, default=None) if pinned is None else pinned
-            if pinned is not None and pinned not in ready:
-                problem = f"model {name} can't answer with version {pinned}, which its store pins"
-        if settled:
-            self._tell(f"default of {name}", problem)
-        if problem:
             chosen = model.default if model.default in ready else None
+            pins = f"model {name} can't answer with version {pinned}, which its store pins"
+            problem = pinned if isinstance(pinned, str) else pins
         if chosen != model.default:
             log.info("model %s answers with version %s", name, chosen)
             self._models[name] = replace(model, default=chosen)
+        return problem
 
 
 def _signature(path: Path) -> object:

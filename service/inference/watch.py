@@ -37,7 +37,7 @@ async def changes(root: Path, *, interval_s: float) -> AsyncIterator[None]:
                     if not root.is_dir():
                         break
                 continue
-            except OSError as error:
+            except (OSError, RuntimeError) as error:  # the second is what watchfiles raises where inotify is used up
                 log.warning("store %s can't be watched, it is looked at instead: %s", root, error)
         await asyncio.sleep(interval_s)
         yield

@@ -79,6 +79,6 @@ def _does_not_fit(numbers: list[Json], datatype: Datatype, where: str) -> Invali
     else:
         low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
     for index, number in enumerate(numbers):
-        if abs(number) != math.inf and not low <= number <= high:
+        if (number < low or number > high) and abs(number) != math.inf:
             return complaint(f"{where}[{index}]", f"a value that {datatype} can hold", number)
     raise AssertionError("called for numbers of which one does not fit")

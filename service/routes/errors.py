@@ -45,6 +45,11 @@ def status_of(error: ServiceError) -> int:
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
 
 
+def headers_of(error: ServiceError) -> Mapping[str, str]:
+    """What a client has to know besides: where the body was not read to its end, the connection can't be used again."""
+    return {"Connection": "close"} if isinstance(error, RequestTooLarge) else {}
+
+
 def add_error_handlers(app: FastAPI) -> None:
     """Give every error, the framework's own included, the one body."""
     app.add_exception_handler(ServiceError, _service_error)
@@ -61,7 +66,7 @@ def error_response(status: int, message: str, headers: Mapping[str, str] | None 
 # Starlette's handlers are typed for any exception; each is registered for the one that it asserts.
 async def _service_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ServiceError)
-    return error_response(status_of(error), str(error))
+    return error_response(status_of(error), str(error), headers_of(error))
 
 
 async def _validation_error(_request: Request, error: Exception) -> JSONResponse:

@@ -7,6 +7,7 @@ OpenAPI document as every other route, see ``openapi.py``.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -21,7 +22,7 @@ from service.metrics import Metrics
 from service.protocol.decode import decode_request
 from service.protocol.encode import encode_answer
 from service.routes.body import BODY_HEADERS, Headers, pick_headers, read_body, whole_number
-from service.routes.errors import INTERNAL_ERROR, error_response, status_of
+from service.routes.errors import INTERNAL_ERROR, error_response, headers_of, status_of
 
 PATH = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -67,7 +68,9 @@ class InferenceEndpoint:
             body = await read_body(receive, headers, limit=self._max_request_bytes)
             return None if body is None else await self._infer(served, body, headers)
         except ServiceError as error:
-            response = error_response(status_of(error), str(error))
+            response = error_response(status_of(error), str(error), headers_of(error))
+        except asyncio.CancelledError:  # the server's patience on shutdown is over
+            response = error_response(503, "the server is shutting down")
         except Exception:  # the client gets an answer, the log the details
             log.exception("inference with model %s version %s failed", name, version)
             response = error_response(500, INTERNAL_ERROR)

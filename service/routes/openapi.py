@@ -102,7 +102,9 @@ class InferResponse(BaseModel):
 
 def openapi_document(app: FastAPI) -> dict[str, Any]:
     """The whole document; made anew at each call."""
-    document = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes, tags=TAGS)
+    document = get_openapi(
+        title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes, tags=TAGS, servers=app.servers
+    )
     models = [(model, "validation") for model in (InferRequest, InferResponse, ErrorBody)]
     _, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     document.setdefault("components", {}).setdefault("schemas", {}).update(definitions["$defs"])

@@ -129,7 +129,7 @@ GOOD: dict[str, Any] = {"name": "x", "shape": [1, 4], "datatype": "FP32", "data"
     [
         ([], "request: expected an object, got []"),
         ({}, "inputs: expected a list, got null"),
-        ({"inputs": []}, "inputs: expected 'x', 'x' is missing"),
+        ({"inputs": []}, "inputs: expected all of 'x', got none named 'x'"),
         ({"inputs": [{**GOOD, "name": "y"}]}, "inputs[0].name: expected 'x', got 'y'"),
         ({"inputs": [GOOD, GOOD]}, "inputs[1].name: expected each input once, got 'x' again"),
         ({"inputs": [{**GOOD, "shape": [4]}]}, "inputs[0].shape: expected [-1, 4], got [4]"),
