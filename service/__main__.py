@@ -5,6 +5,7 @@ Exit codes: 0 stopped by a signal, 1 it can't start (one sentence on stderr says
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 import sys
@@ -22,6 +23,8 @@ from service.app import create_app
 from service.errors import AddressError, ServiceError
 from service.logs import configure_logs
 from service.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ServiceError, ModelsError) as error:
         print(f"bnserve: {error}", file=sys.stderr)
         return 1
+    log.info("store %s: %s", settings.store.resolve(), ", ".join(models) or "no model yet")
     config = uvicorn.Config(
         app,
         log_config=None,

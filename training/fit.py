@@ -40,6 +40,7 @@ def fit(network: nn.Module, data: Splits, recipe: Recipe) -> Fit:
     if len(batches) == 0:
         raise RecipeError(f"batch_rows: expected at most {len(data.train)}, all training rows, got {recipe.batch_rows}")
     classifier = Classifier(network, recipe, steps=recipe.epochs * len(batches))
+    was_deterministic = torch.are_deterministic_algorithms_enabled()
     with _quiet_lightning():
         trainer = lightning.Trainer(
             max_epochs=recipe.epochs,
@@ -58,6 +59,7 @@ def fit(network: nn.Module, data: Splits, recipe: Recipe) -> Fit:
             val_dataloaders=Batches(data.validation, recipe.batch_rows),
         )
         seconds = time.monotonic() - started
+    torch.use_deterministic_algorithms(was_deterministic)  # the trainer leaves it on for the whole process
     network.cpu().eval()
     measured = {name: float(value) for name, value in trainer.callback_metrics.items()}
     return Fit(seconds, measured["train_loss"], measured["validation_accuracy"])

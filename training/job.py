@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from models.bundle import Bundle, BundleDraft, Sample
 from models.manifest import NetworkRecord, TrainingRecord, VerificationRecord
 from models.store import Store
-from training.data import Rows, load_data
+from training.data import Rows, Splits, load_data
 from training.errors import RecipeError, one_line
 from training.export import FoldedGraph, export_graph
 from training.fit import fit
@@ -37,6 +37,7 @@ def run(recipe: Recipe, store: Store) -> Bundle:
     data = load_data(recipe.data)
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     network = build_network(recipe.network, recipe.arguments)
+    _refuse_misfit(network, data, recipe)
     fitted = fit(network, data, recipe)
     statistics_rows = estimate_population_statistics(network, torch.split(data.train.values, STATISTICS_BATCH_ROWS))
     graph = export_graph(network, (data.train.values[:2],), input_names=[INPUT_NAME], output_names=[OUTPUT_NAME])
@@ -73,6 +74,24 @@ def run(recipe: Recipe, store: Store) -> Bundle:
             parameters={name: tensor.numpy() for name, tensor in network.state_dict().items()},
         )
     )
+
+
+def _refuse_misfit(network: nn.Module, data: Splits, recipe: Recipe) -> None:
+    """Refuse a network that does not take the data's rows, or gives other than a logit a label, before it is fitted."""
+    rows = data.train.values[:2]
+    network.eval()  # a look, which must not move the statistics
+    try:
+        found = tuple(_answers(network, rows).shape)
+    except (RuntimeError, ValueError) as error:
+        shape = tuple(rows.shape[1:])
+        raise RecipeError(
+            f"network {recipe.network}: expected to take rows of shape {shape}: {one_line(error)}"
+        ) from error
+    finally:
+        network.train()
+    expected = (len(rows), len(data.labels))
+    if found != expected:
+        raise RecipeError(f"network {recipe.network}: expected logits of shape {expected} for two rows, got {found}")
 
 
 def verify_bundle(bundle: Bundle) -> VerificationRecord:

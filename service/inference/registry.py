@@ -218,7 +218,7 @@ class Registry:
             pins = f"model {name} can't answer with version {pinned}, which its store pins"
             problem = pinned if isinstance(pinned, str) else pins
         if chosen != model.default:
-            log.info("model %s answers with version %s", name, chosen)
+            log.info("model %s answers with %s", name, "no version" if chosen is None else f"version {chosen}")
             self._models[name] = replace(model, default=chosen)
         return problem
 

@@ -96,6 +96,14 @@ def test_verify_refuses_a_missing_file_by_name(copy: Path, name: str, capsys: py
         ([*FIT, "--set", "data=imagenet"], r"data: expected one of [^\n]+, got 'imagenet'"),
         ([*FIT, "--set", "arguments={depth: 3}"], r"network mlp: arguments: [^\n]+'depth'"),
         ([*FIT, "--set", "arguments={widths: [-1]}"], r"network mlp: arguments: [^\n]+"),
+        (
+            [*FIT, "--set", "arguments={in_features: 3}"],
+            r"network mlp: expected to take rows of shape \(1, 8, 8\): [^\n]+",
+        ),
+        (
+            [*FIT, "--set", "arguments={num_classes: 3}"],
+            r"network mlp: expected logits of shape \(2, 10\) for two rows, got \(2, 3\)",
+        ),
         ([*FIT, "--set", "batch_rows=5000"], r"[^\n]*batch_rows[^\n]+"),
         ([*FIT, "--set", "seed=99999999999999"], r"digits-mlp\.yaml: seed: [^\n]+"),
         ([*FIT, "--set", "learning_rate=1e30"], r"hidden\.1: expected finite values at its input over all rows[^\n]+"),

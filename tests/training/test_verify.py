@@ -197,3 +197,30 @@ def test_observing_a_network_leaves_no_hook(network: nn.Module, graph: FoldedGra
     answers(network, -ROWS)
 
     np.testing.assert_array_equal(first["norm"], before)
+
+
+def test_a_network_that_works_in_place_is_compared_with_what_its_layers_gave() -> None:
+    network = build(
+        lambda: nn.Sequential(
+            nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4)
+        )
+    )
+    rows = normal_rows(5, 3, 6, 6)
+
+    record = verify(network, export(network, rows), (rows,), seed=0)
+
+    assert [agreement.name for agreement in record.checks[1].taps] == ["1", "4"]
+
+
+def test_a_layer_that_runs_but_is_not_in_the_graph_is_refused_by_name(network: nn.Module, graph: FoldedGraph) -> None:
+    first, *others = graph.layers
+
+    with pytest.raises(VerificationError, match=rf"^{first.name}: expected every normalization layer in the graph"):
+        run_observed(network, others, (ROWS,))
+
+
+def test_a_network_that_answers_no_tensor_is_refused() -> None:
+    network = build(lambda: Forward(lambda _, x: {"logits": x}))
+
+    with pytest.raises(VerificationError, match=r"^network: expected a tensor or several as outputs, got dict$"):
+        run_observed(network, [], (ROWS,))
