@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models.bundle import Bundle
-from models.errors import ModelsError
+from models.errors import BundleError, ModelsError
 from models.store import Store
 from training.errors import TrainingError
 
@@ -62,7 +62,10 @@ def _fit(options: argparse.Namespace) -> None:
 def _verify(options: argparse.Namespace) -> None:
     from training import job, report
 
-    bundle = Bundle.open(options.bundle)
+    try:
+        bundle = Bundle.open(options.bundle)
+    except BundleError as error:
+        raise BundleError(f"{options.bundle}: {error}") from error
     record = job.verify_bundle(bundle)
     report.print_layers(bundle.manifest.layers)
     report.print_verification(record)

@@ -71,7 +71,7 @@ def test_verify_refuses_a_flipped_bit_in_one_sentence_that_names_the_file(
 
     printed = capsys.readouterr()
     assert code == 1
-    assert re.fullmatch(rf"bntrain: {name}: sha256: [^\n]+\n", printed.err)
+    assert re.fullmatch(rf"bntrain: {re.escape(str(copy))}: {name}: sha256: [^\n]+\n", printed.err)
     assert printed.out == ""
 
 
@@ -82,7 +82,9 @@ def test_verify_refuses_a_missing_file_by_name(copy: Path, name: str, capsys: py
     code = main(["verify", str(copy)])
 
     assert code == 1
-    assert re.fullmatch(rf"bntrain: {name}: expected a file that can be read[^\n]*\n", capsys.readouterr().err)
+    assert re.fullmatch(
+        rf"bntrain: {re.escape(str(copy))}: {name}: expected a file that can be read[^\n]*\n", capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
