@@ -267,8 +267,7 @@ def _layer(record: LayerRecord, arrays: Arrays) -> NormalizationLayer:
 
 def _sample_tensor(arrays: Arrays, key: str, record: TensorRecord) -> NDArray[Any]:
     array = _take(arrays, SAMPLE_FILE, key)
-    same_rank = array.ndim == len(record.shape)
-    if not same_rank or any(size not in (-1, got) for size, got in zip(record.shape, array.shape, strict=True)):
+    if not record.accepts(array.shape):
         raise BundleError(f"{SAMPLE_FILE}: {key}: expected shape {list(record.shape)}, got {list(array.shape)}")
     if array.dtype != DATATYPES[record.datatype]:
         raise BundleError(f"{SAMPLE_FILE}: {key}: expected {record.datatype}, got {array.dtype}")

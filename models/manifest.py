@@ -7,6 +7,7 @@ misunderstand raises ``FORMAT_VERSION``.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
 from pydantic import (
@@ -62,6 +63,11 @@ class TensorRecord(Record):
     name: str
     datatype: Datatype
     shape: Annotated[tuple[Size, ...], Field(min_length=1)]
+
+    def accepts(self, shape: Sequence[int]) -> bool:
+        """Whether a tensor of a shape is one of this record's."""
+        same_rank = len(shape) == len(self.shape)
+        return same_rank and all(size in (-1, got) for size, got in zip(self.shape, shape, strict=True))
 
 
 class NetworkRecord(Record):

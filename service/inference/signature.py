@@ -52,8 +52,7 @@ def _match(tensor: Tensor, record: TensorRecord, where: str) -> None:
     if tensor.datatype != record.datatype:
         raise InvalidRequest(f"{where}.datatype: expected {record.datatype}, got {tensor.datatype}")
     found = tensor.array.shape
-    same_rank = len(found) == len(record.shape)
-    if not same_rank or any(size not in (-1, got) for size, got in zip(record.shape, found, strict=True)):
+    if not record.accepts(found):
         raise InvalidRequest(f"{where}.shape: expected {list(record.shape)}, got {list(found)}")
     if found and found[0] == 0:
         raise InvalidRequest(f"{where}.shape: expected at least one row, got {list(found)}")

@@ -26,6 +26,8 @@ from service.routes.errors import INTERNAL_ERROR, error_response, headers_of, st
 
 PATH = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
 HEADER_LENGTH = "Inference-Header-Content-Length"
+_HEADER_LENGTH = HEADER_LENGTH.lower().encode()
+_HEADERS = BODY_HEADERS | {_HEADER_LENGTH}
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +65,7 @@ class InferenceEndpoint:
             return error_response(405, "Method Not Allowed", {"Allow": "POST"})
         served: ServedModel | None = None
         try:
-            headers = pick_headers(scope["headers"], BODY_HEADERS | {_HEADER_LENGTH})
+            headers = pick_headers(scope["headers"], _HEADERS)
             served = self._registry.find(name, version)
             body = await read_body(receive, headers, limit=self._max_request_bytes)
             return None if body is None else await self._infer(served, body, headers)
@@ -93,9 +95,6 @@ class InferenceEndpoint:
         return Response(
             encoded.body, headers={HEADER_LENGTH: str(encoded.header_length)}, media_type="application/octet-stream"
         )
-
-
-_HEADER_LENGTH = HEADER_LENGTH.lower().encode()
 
 
 def _header_length(headers: Headers) -> int | None:

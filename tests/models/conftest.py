@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 
-from models.store import Store
 from tests.drafts import draft
 
 
@@ -13,16 +12,3 @@ def bundle_path(tmp_path: Path) -> Path:
     path.mkdir(parents=True)
     draft().write(path, version=1)
     return path
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    """A store that nothing was published to."""
-    return Store(tmp_path / "store")
-
-
-@pytest.fixture
-def tiny(store: Store) -> Store:
-    """A store with version 1 of ``tiny``."""
-    store.publish(draft())
-    return store
