@@ -1,10 +1,15 @@
-"""This module reads and writes one bundle: an exported model version on disk.
+"""This module reads one bundle: an exported model version on disk.
 
     manifest.json        what the bundle is; the one file that vouches for the others
     model.onnx           the folded graph
-    normalization.npz    <layer>/gamma, beta, running_mean, running_var of every normalization layer
+    normalization.npz    <layer>/gamma, beta, running_mean, running_var of every normalization layer, and
+                         <layer>/tap_scale, tap_shift where its tap holds a map of what the layer took or gave
     sample.npz           inputs/<name> and outputs/<name>: a few real rows, and what the network answers for them
-    parameters.npz       the network's own parameters before folding, so that the bundle can be verified again
+
+    and what the graph was made from, so that the bundle can be verified again: one of
+
+    parameters.npz       the network's own parameters before folding
+    source.onnx          the file that was imported
 
 A reader trusts nothing: every listed file must be there, inside the bundle, with the listed size and hash.
 """
@@ -12,12 +17,9 @@ A reader trusts nothing: every listed file must be there, inside the bundle, wit
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import stat
-import zipfile
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,24 +28,14 @@ from numpy.typing import NDArray
 
 from models.datatypes import DATATYPES
 from models.errors import BundleError
-from models.layers import NormalizationLayer
-from models.manifest import (
-    FORMAT_VERSION,
-    MANIFEST_FILE,
-    FileRecord,
-    LayerRecord,
-    Manifest,
-    NetworkRecord,
-    TensorRecord,
-    TrainingRecord,
-    VerificationRecord,
-    parse_manifest,
-)
+from models.layers import NormalizationLayer, TapMap
+from models.manifest import MANIFEST_FILE, FileRecord, LayerRecord, Manifest, TensorRecord, parse_manifest
 
 MODEL_FILE = "model.onnx"
 NORMALIZATION_FILE = "normalization.npz"
 SAMPLE_FILE = "sample.npz"
 PARAMETERS_FILE = "parameters.npz"
+SOURCE_FILE = "source.onnx"
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -54,53 +46,6 @@ class Sample:
 
     inputs: Arrays
     outputs: Arrays
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BundleDraft:
-    """A bundle before it has a version, a place and hashes; the fields are those of the manifest and the files."""
-
-    name: str
-    network: NetworkRecord
-    inputs: tuple[TensorRecord, ...]
-    outputs: tuple[TensorRecord, ...]
-    labels: tuple[str, ...] | None
-    layers: tuple[LayerRecord, ...]
-    training: TrainingRecord | None
-    verification: VerificationRecord
-    model: bytes
-    normalization: tuple[NormalizationLayer, ...]
-    sample: Sample
-    parameters: Arrays
-
-    def write(self, directory: Path, *, version: int) -> None:
-        """Write the bundle as ``version`` into an existing folder, and see every byte of it to the disk."""
-        contents = {
-            MODEL_FILE: self.model,
-            NORMALIZATION_FILE: _pack({k: v for layer in self.normalization for k, v in _layer_arrays(layer)}),
-            SAMPLE_FILE: _pack(
-                {f"inputs/{name}": array for name, array in self.sample.inputs.items()}
-                | {f"outputs/{name}": array for name, array in self.sample.outputs.items()}
-            ),
-            PARAMETERS_FILE: _pack(self.parameters),
-        }
-        manifest = Manifest(
-            format_version=FORMAT_VERSION,
-            name=self.name,
-            version=version,
-            created=datetime.now(UTC).replace(microsecond=0),
-            network=self.network,
-            inputs=self.inputs,
-            outputs=self.outputs,
-            labels=self.labels,
-            layers=self.layers,
-            training=self.training,
-            verification=self.verification,
-            files={name: FileRecord(sha256=sha256(data), bytes=len(data)) for name, data in contents.items()},
-        )
-        for name, data in contents.items():
-            write_file(directory / name, data)
-        write_file(directory / MANIFEST_FILE, manifest.to_json())
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +86,15 @@ class Bundle:
         arrays = self._arrays(NORMALIZATION_FILE)
         return tuple(_layer(record, arrays) for record in self.manifest.layers)
 
+    def tap_maps(self) -> dict[str, TapMap]:
+        """What the tap of a layer holds of it, by the layer's name, where that is not simply what it took or gave.
+
+        Raises:
+            BundleError: If an array is missing, of the wrong shape, or not finite.
+        """
+        arrays = self._arrays(NORMALIZATION_FILE)
+        return {record.name: _tap_map(record, arrays) for record in self.manifest.layers if record.tap.mapped}
+
     def sample(self) -> Sample:
         """The real rows and their expected outputs.
 
@@ -166,6 +120,17 @@ class Bundle:
         if PARAMETERS_FILE not in self.manifest.files:
             raise BundleError(f"{PARAMETERS_FILE}: this bundle was published without its network's parameters")
         return self._arrays(PARAMETERS_FILE)
+
+    def source(self) -> bytes:
+        """The ONNX file that was imported, as it came.
+
+        Raises:
+            BundleError: If the bundle was not made from one.
+        """
+        if SOURCE_FILE not in self.manifest.files:
+            raise BundleError(f"{SOURCE_FILE}: this bundle was not imported from an ONNX file")
+        with _open(self.path, SOURCE_FILE) as file:
+            return file.read()
 
     def _arrays(self, name: str) -> Arrays:
         with _open(self.path, name) as file:
@@ -223,43 +188,33 @@ def _check(file: BinaryIO, name: str, record: FileRecord) -> None:
         raise BundleError(f"{name}: sha256: expected {record.sha256}, got {digest}")
 
 
-def _pack(arrays: Arrays) -> bytes:
-    """An ``.npz`` whose bytes depend on the arrays alone; ``numpy.savez`` reserves some names for itself."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
-    return buffer.getvalue()
+def _channel_array(record: LayerRecord, arrays: Arrays, field: str) -> NDArray[np.float64]:
+    values = _take(arrays, NORMALIZATION_FILE, f"{record.name}/{field}")
+    if values.shape != (record.channels,) or values.dtype != np.float64:
+        raise BundleError(
+            f"{NORMALIZATION_FILE}: {record.name}/{field}: expected float64 of shape ({record.channels},), "
+            f"got {values.dtype} of shape {values.shape}"
+        )
+    return values
 
 
-def _layer_arrays(layer: NormalizationLayer) -> list[tuple[str, NDArray[Any]]]:
-    return [
-        (f"{layer.name}/gamma", layer.gamma),
-        (f"{layer.name}/beta", layer.beta),
-        (f"{layer.name}/running_mean", layer.mean),
-        (f"{layer.name}/running_var", layer.variance),
-    ]
+def _tap_map(record: LayerRecord, arrays: Arrays) -> TapMap:
+    scale, shift = (_channel_array(record, arrays, field) for field in ("tap_scale", "tap_shift"))
+    try:
+        return TapMap(scale, shift)
+    except ValueError as error:
+        raise BundleError(f"{NORMALIZATION_FILE}: {record.name}/tap: {error}") from error
 
 
 def _layer(record: LayerRecord, arrays: Arrays) -> NormalizationLayer:
-    def array(field: str) -> NDArray[np.float64]:
-        values = _take(arrays, NORMALIZATION_FILE, f"{record.name}/{field}")
-        if values.shape != (record.channels,) or values.dtype != np.float64:
-            raise BundleError(
-                f"{NORMALIZATION_FILE}: {record.name}/{field}: expected float64 of shape ({record.channels},), "
-                f"got {values.dtype} of shape {values.shape}"
-            )
-        return values
-
     try:
         return NormalizationLayer(
             name=record.name,
             eps=record.eps,
-            gamma=array("gamma"),
-            beta=array("beta"),
-            mean=array("running_mean"),
-            variance=array("running_var"),
+            gamma=_channel_array(record, arrays, "gamma"),
+            beta=_channel_array(record, arrays, "beta"),
+            mean=_channel_array(record, arrays, "running_mean"),
+            variance=_channel_array(record, arrays, "running_var"),
         )
     except ValueError as error:
         raise BundleError(f"{NORMALIZATION_FILE}: {error}") from error

@@ -93,6 +93,30 @@ class NormalizationLayer:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class TapMap:
+    """What a tap holds, where that is not simply what its layer took or gave: ``scale * that + shift``, a channel each.
+
+    Attributes:
+        scale: Float64 of shape ``(channels,)``; 0 in a channel of which the tap tells nothing.
+        shift: Float64 of shape ``(channels,)``.
+    """
+
+    scale: Array
+    shift: Array
+
+    def __post_init__(self) -> None:
+        if self.scale.shape != self.shift.shape or self.scale.ndim != 1:
+            raise ValueError(f"expected scale and shift of one shape, got {self.scale.shape} and {self.shift.shape}")
+        if not (np.isfinite(self.scale).all() and np.isfinite(self.shift).all()):
+            raise ValueError("expected finite scale and shift, got NaN or infinity")
+
+    def undo(self, held: Moments) -> Moments:
+        """Moments of what the layer took or gave, from those of what the tap holds; NaN where it tells nothing."""
+        scale = np.where(self.scale == 0, np.nan, self.scale)
+        return Moments(held.count, (held.mean - self.shift) / scale, held.m2 / np.square(scale))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Distance:
     """How far live values are from what a layer was trained on; every array of shape ``(channels,)``."""
 

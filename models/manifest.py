@@ -25,13 +25,16 @@ from pydantic import (
 from models.datatypes import Datatype
 from models.errors import BundleError
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 MANIFEST_FILE = "manifest.json"
 SHOWN_CHARACTERS = 80
 
 Placement = Literal["folded-backward", "folded-forward", "split", "affine", "kept"]
 """What became of a normalization layer: merged into the weights before it, into those after it, into those of several
-branches before it, turned into one multiply-add, or left as a node of its own."""
+branches before it, turned into a product or a sum or both, or left as a node of its own."""
+
+FoldMode = Literal["fast", "complete"]
+"""How far a graph was folded: as far as it gets faster under ONNX Runtime, or as far as there is an exact form."""
 
 MODEL_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
@@ -79,11 +82,22 @@ class NetworkRecord(Record):
 
 
 class TapRecord(Record):
-    """Where in the graph the layer is observed, and whether that tensor is the layer's input or its output."""
+    """Where in the graph the layer is observed, and whether that tensor is the layer's input or its output.
+
+    Where ``mapped``, it holds ``tap_scale * side + tap_shift``, channel by channel, as ``normalization.npz`` has them.
+    """
 
     tensor: str
     side: Literal["input", "output"]
     channel_axis: int
+    mapped: bool
+
+
+class ScaleRecord(Record):
+    """How much a layer scales its channels, by absolute value: what decides whether folding it is safe in few bits."""
+
+    max: float
+    max_over_median: float | None
 
 
 class LayerRecord(Record):
@@ -99,6 +113,7 @@ class LayerRecord(Record):
     into: str | None
     reason: str | None
     tap: TapRecord
+    scale: ScaleRecord
 
     @model_validator(mode="after")
     def _says_where_or_why(self) -> LayerRecord:
@@ -107,6 +122,40 @@ class LayerRecord(Record):
             expected = "into and no reason" if folded else "a reason and no into"
             raise ValueError(f"expected {expected} where placement is {self.placement}")
         return self
+
+
+class UntrackedRecord(Record):
+    """A node that normalizes without statistics of the training data: it stays, and can't be watched."""
+
+    name: str
+    channels: Annotated[int, Field(gt=0)] | None
+    reason: str
+
+
+class GraphRecord(Record):
+    """How large a graph is: its nodes, those of them that normalize, and the bytes of its file."""
+
+    nodes: Annotated[int, Field(ge=0)]
+    normalization_nodes: Annotated[int, Field(ge=0)]
+    bytes: Annotated[int, Field(ge=0)]
+
+
+class FoldingRecord(Record):
+    """What folding did to the graph as a whole.
+
+    Attributes:
+        mode: How far it was to go.
+        before: The graph with every normalization layer still a node.
+        after: The graph of the bundle.
+        speedup: Time of a run before over time after, by ONNX Runtime on one thread.
+        warnings: A sentence for every layer whose precision is at risk.
+    """
+
+    mode: FoldMode
+    before: GraphRecord
+    after: GraphRecord
+    speedup: Annotated[float, Field(gt=0)]
+    warnings: tuple[str, ...]
 
 
 class DataRecord(Record):
@@ -131,12 +180,16 @@ class TrainingRecord(Record):
 class AgreementRecord(Record):
     """How far one tensor of the bundle's graph is from the network's own, over all rows of a check.
 
-    The relative error is the largest absolute difference over the largest absolute value of the network's tensor.
+    The relative error is the largest absolute difference over the largest absolute value of the network's tensor. Where
+    it is beyond the tolerance, ``rounding_error`` says how far the network itself is off what it gives in float64, and
+    ``exact_error`` how far the graph is off that; null elsewhere.
     """
 
     name: str
     max_absolute_error: float
     max_relative_error: float
+    rounding_error: float | None
+    exact_error: float | None
 
 
 class CheckRecord(Record):
@@ -149,11 +202,12 @@ class CheckRecord(Record):
 
 
 class VerificationRecord(Record):
-    """The proof that the graph computes the network's function."""
+    """The proof that the graph computes the network's function; the tolerances are of outputs and of taps."""
 
     reference: str
     runtime: str
     tolerance: float
+    tap_tolerance: float
     checks: Annotated[tuple[CheckRecord, ...], Field(min_length=1)]
 
 
@@ -167,7 +221,7 @@ class FileRecord(Record):
 class Manifest(Record):
     """Everything there is to say about one bundle."""
 
-    format_version: Literal[1]
+    format_version: Literal[2]
     name: ModelName
     version: Annotated[int, Field(gt=0)]
     created: AwareDatetime
@@ -176,6 +230,8 @@ class Manifest(Record):
     outputs: Annotated[tuple[TensorRecord, ...], Field(min_length=1)]
     labels: tuple[str, ...] | None
     layers: tuple[LayerRecord, ...]
+    untracked: tuple[UntrackedRecord, ...]
+    folding: FoldingRecord
     training: TrainingRecord | None
     verification: VerificationRecord
     files: dict[str, FileRecord]
@@ -208,7 +264,7 @@ def parse_manifest(text: bytes) -> Manifest:
         if type(found) is not int or found != FORMAT_VERSION:  # true and 1.0 equal 1 too
             raise BundleError(
                 f"{MANIFEST_FILE}: format_version: expected {FORMAT_VERSION}, got {_shown(found)}; "
-                "a newer release may have written this bundle"
+                "another release wrote this bundle"
             )
         return Manifest.model_validate_json(text)
     except ValidationError as error:

@@ -14,7 +14,8 @@ import shutil
 from pathlib import Path
 from uuid import uuid4
 
-from models.bundle import Bundle, BundleDraft, write_file
+from models.bundle import Bundle, write_file
+from models.draft import BundleDraft
 from models.errors import BundleError, ModelNotFound, StoreError, VersionNotFound
 from models.manifest import MODEL_NAME_PATTERN
 

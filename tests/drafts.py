@@ -13,14 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from models.bundle import Arrays, BundleDraft, Sample
+from models.bundle import Arrays, Sample
+from models.draft import BundleDraft
 from models.layers import NormalizationLayer
 from models.manifest import (
     AgreementRecord,
     CheckRecord,
     DataRecord,
+    FoldingRecord,
+    GraphRecord,
     LayerRecord,
     NetworkRecord,
+    ScaleRecord,
     TapRecord,
     TensorRecord,
     TrainingRecord,
@@ -75,6 +79,7 @@ def draft(name: str = "tiny", *, seed: int = 0, bias: float = 0.0, **changes: An
             outputs=(TensorRecord(name="logits", datatype="FP32", shape=(-1, CLASSES)),),
             labels=("no", "yes"),
             layers=(_layer_record(layer),),
+            folding=_folding_record(),
             training=_training_record(seed),
             verification=_verification_record(),
             model=_graph(parameters),
@@ -130,7 +135,21 @@ def _layer_record(layer: NormalizationLayer) -> LayerRecord:
         placement="folded-backward",
         into="hidden",
         reason=None,
-        tap=TapRecord(tensor="norm", side="output", channel_axis=1),
+        tap=TapRecord(tensor="norm", side="output", channel_axis=1, mapped=False),
+        scale=ScaleRecord(
+            max=float(np.abs(layer.scale).max()),
+            max_over_median=float(np.abs(layer.scale).max() / np.median(np.abs(layer.scale))),
+        ),
+    )
+
+
+def _folding_record() -> FoldingRecord:
+    return FoldingRecord(
+        mode="fast",
+        before=GraphRecord(nodes=4, normalization_nodes=1, bytes=700),
+        after=GraphRecord(nodes=3, normalization_nodes=0, bytes=500),
+        speedup=1.1,
+        warnings=(),
     )
 
 
@@ -150,9 +169,15 @@ def _verification_record() -> VerificationRecord:
         CheckRecord(
             rows=rows,
             num_rows=SAMPLE_ROWS,
-            outputs=(AgreementRecord(name="logits", max_absolute_error=1e-7, max_relative_error=1e-7),),
-            taps=(AgreementRecord(name="norm", max_absolute_error=1e-7, max_relative_error=1e-7),),
+            outputs=(_agreement("logits"),),
+            taps=(_agreement("norm"),),
         )
         for rows in ("random", "real")
     )
-    return VerificationRecord(reference="numpy", runtime="numpy", tolerance=1e-5, checks=checks)
+    return VerificationRecord(reference="numpy", runtime="numpy", tolerance=1e-5, tap_tolerance=1e-4, checks=checks)
+
+
+def _agreement(name: str) -> AgreementRecord:
+    return AgreementRecord(
+        name=name, max_absolute_error=1e-7, max_relative_error=1e-7, rounding_error=None, exact_error=None
+    )

@@ -2,9 +2,11 @@
 
 TrainingError
 ├── RecipeError         a recipe or an argument asks for what there is not
+├── CheckpointError     a file of parameters does not fit the network
 ├── StatisticsError     population statistics can't be estimated
 ├── FoldingError        a layer's figures can't be folded
 ├── ExportError         the network can't be turned into a graph
+├── ImportingError      an ONNX file can't be taken in
 └── VerificationError   the graph does not compute the network's function
 """
 
@@ -22,6 +24,10 @@ class RecipeError(TrainingError):
     """A recipe or an argument asks for what there is not."""
 
 
+class CheckpointError(TrainingError):
+    """A file of parameters can't be read, or does not fit the network."""
+
+
 class StatisticsError(TrainingError):
     """Population statistics can't be estimated."""
 
@@ -32,6 +38,10 @@ class FoldingError(TrainingError):
 
 class ExportError(TrainingError):
     """The network can't be turned into a graph."""
+
+
+class ImportingError(TrainingError):
+    """An ONNX file can't be taken in."""
 
 
 class VerificationError(TrainingError):

@@ -7,7 +7,7 @@ normalization layers are not among them; what becomes of a layer is for ``foldin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import onnx
 import onnx_ir as ir
@@ -17,6 +17,7 @@ from onnxscript.rewriter.rules import common as rules
 
 SIMPLIFY = (
     rules.dropout_inference_rule,
+    rules.dropout_zero_rule,
     rules.no_op_cast_rule,
     rules.no_op_expand_rule,
     rules.no_op_transpose_rule,
@@ -26,29 +27,62 @@ SIMPLIFY = (
     rules.div_by_1_rule,
     rules.cast_cast_rule,
     rules.transpose_transpose_rule,
+    rules.flatten_to_reshape_rule,
     rules.materialize_reshape_shape_rule,
+    rules.reshape_reshape_rule,
+    rules.squeeze_reshape_1d_rule,
+    rules.unsqueeze_unsqueeze_rule,
+    rules.slice_split_rule,
+    rules.collapse_slice_rule,
+    rules.collapse_slice2_rule,
+    rules.no_op_static_scatter_nd_rule,
+    rules.no_op_dynamic_scatter_nd_rule,
+    rules.two_reshapes_matmul_reshape_rule,
+    rules.one_reshape_matmul_reshape_rule,
+    rules.normalize_pad_format_conv_rule,
+    rules.fuse_pad_into_conv_rule,
+    rules.successive_relu_rule,
+    rules.successive_clip_rule,
+    rules.successive_clip_relu_rule,
+    rules.successive_relu_clip_rule,
+    rules.min_min_rule,
+    rules.max_max_rule,
     # the exporter writes a missing bias as zeros, behind Conv3d of a shape that no runtime takes
     rules.remove_optional_bias_from_conv_rule,
     rules.remove_optional_bias_from_conv_transpose_rule,
     rules.remove_optional_bias_from_gemm_rule,
 )
+"""The rules that ``torch.onnx.export`` applies of itself, without those that fold normalization layers."""
 
 
 def prepare(model: ir.Model) -> None:
     """Make a graph ready for folding, in place."""
     passes.InlinePass()(model)
     _simplify(model)
+    passes.ShapeInferencePass()(model)
 
 
-def clean_up(model: ir.Model, taps: Sequence[str]) -> None:
-    """Take out of a folded graph what it does not need, in place; the tensors named in ``taps`` stay."""
+def clean_up(model: ir.Model, taps: Sequence[str], *, node_names: Mapping[ir.Node, str] | None = None) -> None:
+    """Take out of a graph what it does not need, in place.
+
+    Args:
+        model: Folded, or not to be.
+        taps: Names of tensors that stay.
+        node_names: What some nodes are to be called; any other of that name gets another.
+    """
+    chosen = node_names or {}
+    for node in model.graph:
+        if node not in chosen and node.name in chosen.values():
+            node.name = None
+    for node, name in chosen.items():
+        node.name = name
     values = {output.name: output for node in model.graph for output in node.outputs}
     observed = [values[tap] for tap in taps if tap in values and not values[tap].is_graph_output()]
     model.graph.outputs.extend(observed)  # an output is what every pass leaves in place, name and all
     _simplify(model)
     passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
-    for value in observed:
-        model.graph.outputs.remove(value)
+    for _ in observed:
+        model.graph.outputs.pop()
     passes.NameFixPass()(model)  # a convolution that is used twice is two nodes of one name
     # source paths on the machine that exported are in the metadata of nodes and tensors
     passes.ClearMetadataAndDocStringPass()(model)

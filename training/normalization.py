@@ -8,12 +8,23 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from models.layers import NormalizationLayer
 from models.moments import Array
+from training.errors import ExportError
 
 
 def normalization_layers(network: nn.Module) -> dict[str, _BatchNorm]:
     """Every normalization layer by its qualified name, in the order of declaration; by all of them, if it has two."""
     modules = network.named_modules(remove_duplicate=False)
     return {name: module for name, module in modules if isinstance(module, _BatchNorm)}
+
+
+def check_layer(name: str, module: _BatchNorm) -> None:
+    """Raise ExportError for a layer whose parameters or statistics are no numbers that a layer can have."""
+    if module.running_mean is None or module.running_var is None:
+        return
+    try:
+        read_layer(name, module)
+    except ValueError as error:
+        raise ExportError(str(error)) from error
 
 
 def read_layer(name: str, module: _BatchNorm) -> NormalizationLayer:

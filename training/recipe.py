@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from models.manifest import ModelName
+from models.manifest import FoldMode, ModelName
 from training.errors import RecipeError, one_line
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -28,6 +28,7 @@ class Recipe(BaseModel):
         weight_decay: Of weights; normalization parameters and biases have none.
         max_shift_pixels: Training images are moved by up to this many pixels each way; 0 leaves them alone.
         seed: Of everything random.
+        fold: How far to fold the network: ``fast`` or ``complete``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -42,6 +43,7 @@ class Recipe(BaseModel):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     max_shift_pixels: Annotated[int, Field(ge=0)] = 0
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    fold: FoldMode = "fast"
 
 
 def load_recipe(name: str, changes: Iterable[str] = ()) -> Recipe:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 
 from models.health import health_flags
 from models.layers import NormalizationLayer
-from models.manifest import LayerRecord, Placement, TapRecord
+from models.manifest import FoldingRecord, LayerRecord, Placement, ScaleRecord, TapRecord, UntrackedRecord
 from models.moments import Array
 from service.errors import NotFound
 from service.inference.served_model import ServedModel
@@ -67,6 +67,7 @@ class LayerDescription(BaseModel):
     into: str | None = Field(description="Whose weights took the layer in.", examples=["features.0"])
     reason: str | None = Field(description="Why the layer stayed, where it did.")
     tap: TapRecord = Field(description="Where in the graph the layer can be observed.")
+    scale: ScaleRecord = Field(description="How much the layer scales its channels, by absolute value.")
 
 
 class LayerSummary(LayerDescription):
@@ -84,11 +85,13 @@ class LayerDetail(LayerDescription):
 
 
 class NormalizationReport(BaseModel):
-    """Every normalization layer of a model version, in the order in which data meets them."""
+    """What folding did to a model version, and its normalization layers in the order in which data meets them."""
 
     model_name: str
     model_version: str
+    folding: FoldingRecord = Field(description="What folding did to the graph as a whole.")
     layers: list[LayerSummary]
+    untracked: list[UntrackedRecord] = Field(description="Nodes that normalize without statistics of training data.")
 
 
 def describe_layers(model: ServedModel) -> NormalizationReport:
@@ -101,7 +104,13 @@ def describe_layers(model: ServedModel) -> NormalizationReport:
         )
         for record, layer in zip(model.manifest.layers, model.layers, strict=True)
     ]
-    return NormalizationReport(model_name=model.name, model_version=model.version, layers=layers)
+    return NormalizationReport(
+        model_name=model.name,
+        model_version=model.version,
+        folding=model.manifest.folding,
+        layers=layers,
+        untracked=list(model.manifest.untracked),
+    )
 
 
 def describe_layer(model: ServedModel, name: str) -> LayerDetail:

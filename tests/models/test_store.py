@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.bundle import MODEL_FILE, BundleDraft, write_file
+from models.bundle import MODEL_FILE, write_file
+from models.draft import BundleDraft
 from models.errors import BundleError, ModelNotFound, StoreError, VersionNotFound
 from models.store import DEFAULT_FILE, Store
 from tests.drafts import draft

@@ -12,9 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from training.export import FoldedGraph, export_graph
+from models.manifest import FoldMode
+from training.folded import FoldedGraph
 from training.normalization import normalization_layers
+from training.publishing import fold_network
 from training.recipe import Recipe, load_recipe
+from training.references import NormalizationCalls
+from training.tracing import read_signature
 
 INPUT, OUTPUT = "image", "logits"
 
@@ -51,6 +55,8 @@ def build(make: Callable[[], nn.Module], *, seed: int = 0) -> nn.Module:
                     layer.running_var.uniform_(0.5, 2)
                 if layer.affine:
                     layer.weight.normal_()
+                    if getattr(layer, "positive", False):
+                        layer.weight.abs_()
                     layer.bias.normal_()
     return network.eval()
 
@@ -65,36 +71,43 @@ def normal_rows(*shape: int, seed: int = 1) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def export(network: nn.Module, rows: Tensor, *, outputs: Sequence[str] = (OUTPUT,)) -> FoldedGraph:
-    """The folded graph of a network with one input."""
-    return export_graph(network, (rows[:2],), input_names=[INPUT], output_names=outputs)
+def export(
+    network: nn.Module, *rows: Tensor, outputs: Sequence[str] = (OUTPUT,), mode: FoldMode = "fast"
+) -> FoldedGraph:
+    """The folded graph of a network with one input, or several that keep their names."""
+    inputs = [INPUT] if len(rows) == 1 else None
+    example = tuple(tensor[:2] for tensor in rows)
+    signature, tensors = read_signature(network, example, input_names=inputs, output_names=outputs)
+    return fold_network(network, signature, tensors, mode=mode, allow_untrained=True)
 
 
 def run_graph(graph: FoldedGraph, *rows: Tensor) -> Arrays:
-    """Every output and every tapped tensor of a graph in ONNX Runtime, by the tensor's name."""
+    """Every output, every tapped tensor and every input of a graph in ONNX Runtime, by the tensor's name."""
     model = onnx.load_from_string(graph.model)
-    names = list(dict.fromkeys([o.name for o in graph.outputs] + [layer.tap.tensor for layer in graph.layers]))
+    inputs = {record.name: tensor.numpy() for record, tensor in zip(graph.inputs, rows, strict=True)}
+    tapped = [layer.tap.tensor for layer in graph.layers if layer.tap.tensor not in inputs]
+    names = list(dict.fromkeys([o.name for o in graph.outputs] + tapped))
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names[len(graph.outputs) :])
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    feed = {record.name: tensor.numpy() for record, tensor in zip(graph.inputs, rows, strict=True)}
-    return dict(zip(names, session.run(names, feed), strict=True))
+    return inputs | dict(zip(names, session.run(names, inputs), strict=True))
 
 
-def layer_outputs(network: nn.Module, *rows: Tensor) -> Arrays:
-    """What every normalization layer of a network gives for some rows in torch, by the layer's name."""
-    found: Arrays = {}
+def held_by_taps(graph: FoldedGraph, *rows: Tensor) -> Arrays:
+    """What the tap of every layer holds, by the layer's name, channels along axis 0."""
+    found = run_graph(graph, *rows)
+    return {
+        layer.name: np.moveaxis(found[layer.tap.tensor], layer.tap.channel_axis, 0).reshape(layer.channels, -1)
+        for layer in graph.layers
+    }
 
-    def observe(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:  # noqa: ANN401  torch's own signature
-            found[name] = output.numpy()
 
-        return hook
-
-    handles = [layer.register_forward_hook(observe(name)) for name, layer in normalization_layers(network).items()]
-    with torch.no_grad():
-        network(*rows)
-    for handle in handles:
-        handle.remove()
+def observed_layers(network: nn.Module, graph: FoldedGraph, *rows: Tensor) -> Arrays:
+    """What the tap of every layer should hold: what the layer takes or gives in torch, and the tap's map of it."""
+    with NormalizationCalls(network, {layer.name: layer.tap.side for layer in graph.layers}) as calls, torch.no_grad():
+        network(*(tensor.clone() for tensor in rows))
+    found = {name: np.moveaxis(array, 1, 0).reshape(array.shape[1], -1) for name, array in calls.observed.items()}
+    for name, tap_map in graph.tap_maps.items():
+        found[name] = found[name] * tap_map.scale[:, None] + tap_map.shift[:, None]
     return found
 
 
@@ -113,14 +126,16 @@ def parameters(network: nn.Module) -> Arrays:
 def relative_error(found: NDArray[Any], expected: NDArray[Any]) -> float:
     """The largest absolute difference, in units of the largest absolute value that is expected."""
     assert found.shape == expected.shape
-    return float(np.abs(found.astype(np.float64) - expected).max() / np.abs(expected.astype(np.float64)).max())
+    largest = float(np.abs(expected.astype(np.float64)).max())
+    return float(np.abs(found.astype(np.float64) - expected).max()) / (largest or 1.0)
 
 
 def assert_agrees(graph: FoldedGraph, network: nn.Module, rows: Tensor) -> None:
     """Assert that a graph with one output gives what its network gives, there and at every tap."""
-    found, layers = run_graph(graph, rows), layer_outputs(network, rows)
-    errors = {layer.name: relative_error(found[layer.tap.tensor], layers[layer.name]) for layer in graph.layers}
-    errors[OUTPUT] = relative_error(found[OUTPUT], answers(network, rows))
+    held, layers = held_by_taps(graph, rows), observed_layers(network, graph, rows)
+    errors = {name: relative_error(held[name], layers[name]) for name in layers}
+    errors[OUTPUT] = relative_error(run_graph(graph, rows)[OUTPUT], answers(network, rows))
+    assert held.keys() == layers.keys()
     assert {name: error for name, error in errors.items() if not error <= TOLERANCE} == {}
 
 

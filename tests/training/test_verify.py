@@ -7,20 +7,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.manifest import TapRecord
+from models.manifest import TapRecord, VerificationRecord
 from tests.training.examples import (
     OUTPUT,
     Forward,
     answers,
     build,
     export,
-    layer_outputs,
     normal_rows,
+    observed_layers,
     run_graph,
 )
 from training.errors import VerificationError
-from training.export import FoldedGraph
-from training.verify import TOLERANCE, ObservedGraph, run_observed, verify
+from training.folded import FoldedGraph
+from training.references import GraphReference, NormalizationCalls, TorchReference
+from training.tracing import read_signature
+from training.verify import HALF_TOLERANCE, OUTPUT_TOLERANCE, verify
 
 ROWS = normal_rows(20, 3, 6, 6)
 
@@ -54,8 +56,14 @@ def tampered(graph: FoldedGraph, name: str, change: Callable[[np.ndarray], np.nd
 def tapped_at(graph: FoldedGraph, tensor: str) -> FoldedGraph:
     """The graph with the tap of its layer at another tensor."""
     (layer,) = graph.layers
-    tap = TapRecord(tensor=tensor, side="output", channel_axis=1)
+    tap = TapRecord(tensor=tensor, side="output", channel_axis=1, mapped=False)
     return replace(graph, layers=(layer.model_copy(update={"tap": tap}),))
+
+
+def compare(network: nn.Module, graph: FoldedGraph, rows: Tensor, *, seed: int) -> VerificationRecord:
+    """What the verification says of a graph and its network, the rows being real."""
+    signature, _ = read_signature(network, rows)
+    return verify(TorchReference(network, signature), graph, (rows,), real=True, seed=seed)
 
 
 def largest_errors(found: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
@@ -64,30 +72,31 @@ def largest_errors(found: np.ndarray, expected: np.ndarray) -> tuple[float, floa
 
 
 def test_a_graph_that_agrees_passes_on_random_and_on_real_rows(network: nn.Module, graph: FoldedGraph) -> None:
-    record = verify(network, graph, (ROWS,), seed=0)
+    record = compare(network, graph, ROWS, seed=0)
 
     assert [(check.rows, check.num_rows) for check in record.checks] == [("random", 64), ("real", 20)]
     assert [[agreement.name for agreement in check.outputs] for check in record.checks] == [[OUTPUT], [OUTPUT]]
     assert [[agreement.name for agreement in check.taps] for check in record.checks] == [["norm"], ["norm"]]
-    assert record.tolerance == TOLERANCE
+    assert record.tolerance == OUTPUT_TOLERANCE
     assert record.reference == f"torch {torch.__version__}"
 
 
 def test_the_figures_are_those_that_were_measured(network: nn.Module, graph: FoldedGraph) -> None:
     off = tampered(graph, "head.bias", lambda bias: bias * (1 + 2e-6))
 
-    record = verify(network, off, (ROWS,), seed=0)
+    record = compare(network, off, ROWS, seed=0)
 
-    found, (output, tap) = run_graph(off, ROWS), (answers(network, ROWS), layer_outputs(network, ROWS)["norm"])
+    found, output = run_graph(off, ROWS), answers(network, ROWS)
+    tap = observed_layers(network, off, ROWS)["norm"]
+    by_channel = np.moveaxis(found["norm"], 1, 0).reshape(tap.shape)
     _, real = record.checks
-    assert (real.outputs[0].max_absolute_error, real.outputs[0].max_relative_error) == largest_errors(
-        found[OUTPUT], output
-    )
-    assert (real.taps[0].max_absolute_error, real.taps[0].max_relative_error) == largest_errors(found["norm"], tap)
+    output_error, tap_error = real.outputs[0], real.taps[0]
+    assert (output_error.max_absolute_error, output_error.max_relative_error) == largest_errors(found[OUTPUT], output)
+    assert (tap_error.max_absolute_error, tap_error.max_relative_error) == largest_errors(by_channel, tap)
 
 
 def test_the_same_seed_gives_the_same_figures(network: nn.Module, graph: FoldedGraph) -> None:
-    one, same, other = (verify(network, graph, (ROWS,), seed=seed) for seed in (1, 1, 2))
+    one, same, other = (compare(network, graph, ROWS, seed=seed) for seed in (1, 1, 2))
 
     assert one == same
     assert one.checks[0] != other.checks[0]
@@ -99,19 +108,21 @@ def test_a_graph_whose_weights_were_changed_is_refused(network: nn.Module, graph
     other = tampered(graph, name, lambda weight: weight + 1e-3)
 
     with pytest.raises(VerificationError, match=rf"^{OUTPUT}: on random rows the folded graph is \S+ off the network"):
-        verify(network, other, (ROWS,), seed=0)
+        compare(network, other, ROWS, seed=0)
 
 
 def test_a_change_within_the_tolerance_passes_and_one_beyond_does_not(network: nn.Module, graph: FoldedGraph) -> None:
     size = float(np.abs(answers(network, ROWS)).max())
-    within = tampered(graph, "head.bias", lambda bias: bias + np.float32(size * TOLERANCE / 4))
-    beyond = tampered(graph, "head.bias", lambda bias: bias + np.float32(size * TOLERANCE * 4))
+    within = tampered(graph, "head.bias", lambda bias: bias + np.float32(size * OUTPUT_TOLERANCE / 4))
+    beyond = tampered(graph, "head.bias", lambda bias: bias + np.float32(size * OUTPUT_TOLERANCE * 4))
 
-    record = verify(network, within, (ROWS,), seed=0)
+    record = compare(network, within, ROWS, seed=0)
 
-    assert record.checks[1].outputs[0].max_relative_error == pytest.approx(TOLERANCE / 4, rel=0.2)  # of that, rounding
+    assert record.checks[1].outputs[0].max_relative_error == pytest.approx(
+        OUTPUT_TOLERANCE / 4, rel=0.2
+    )  # of that, rounding
     with pytest.raises(VerificationError, match=OUTPUT):
-        verify(network, beyond, (ROWS,), seed=0)
+        compare(network, beyond, ROWS, seed=0)
 
 
 def test_a_tap_that_shows_another_tensor_is_refused_by_layer(network: nn.Module, graph: FoldedGraph) -> None:
@@ -119,21 +130,21 @@ def test_a_tap_that_shows_another_tensor_is_refused_by_layer(network: nn.Module,
     (relu,) = (node.output[0] for node in model.graph.node if node.op_type == "Relu")
 
     with pytest.raises(VerificationError, match=r"^norm: on random rows"):
-        verify(network, tapped_at(graph, relu), (ROWS,), seed=0)
+        compare(network, tapped_at(graph, relu), ROWS, seed=0)
 
 
 def test_a_tap_of_another_shape_is_refused_by_layer(network: nn.Module, graph: FoldedGraph) -> None:
     elsewhere = tapped_at(graph, OUTPUT)
 
-    with pytest.raises(VerificationError, match=r"^norm: expected shape \(64, 4, 4, 4\), got \(64, 2\)$"):
-        verify(network, elsewhere, (ROWS,), seed=0)
+    with pytest.raises(VerificationError, match=r"^norm: expected shape \(4, 1024\), got \(2, 64\)$"):
+        compare(network, elsewhere, ROWS, seed=0)
 
 
 def test_a_tap_that_is_not_there_is_refused_by_layer_and_tensor(network: nn.Module, graph: FoldedGraph) -> None:
     nowhere = tapped_at(graph, "missing")
 
     with pytest.raises(VerificationError, match=r"^norm: expected a tensor 'missing' in the graph, got none$"):
-        verify(network, nowhere, (ROWS,), seed=0)
+        compare(network, nowhere, ROWS, seed=0)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -141,7 +152,7 @@ def test_a_graph_that_answers_no_numbers_is_refused(network: nn.Module, graph: F
     broken = tampered(graph, "head.bias", lambda bias: bias + np.float32(value))
 
     with pytest.raises(VerificationError, match=rf"^{OUTPUT}: expected finite values, got NaN or infinity$"):
-        verify(network, broken, (ROWS,), seed=0)
+        compare(network, broken, ROWS, seed=0)
 
 
 def test_a_network_that_computes_otherwise_once_it_is_exported_is_refused() -> None:
@@ -154,7 +165,7 @@ def test_a_network_that_computes_otherwise_once_it_is_exported_is_refused() -> N
     graph = export(liar, rows)
 
     with pytest.raises(VerificationError, match=rf"^{OUTPUT}: on random rows"):
-        verify(liar, graph, (rows,), seed=0)
+        compare(liar, graph, rows, seed=0)
 
 
 def test_a_tensor_of_zeros_is_measured_without_dividing_by_it() -> None:
@@ -164,7 +175,7 @@ def test_a_tensor_of_zeros_is_measured_without_dividing_by_it() -> None:
     rows = normal_rows(20, 3)
     graph = export(silent, rows)
 
-    record = verify(silent, graph, (rows,), seed=0)
+    record = compare(silent, graph, rows, seed=0)
 
     errors = [(a.max_absolute_error, a.max_relative_error) for check in record.checks for a in check.outputs]
     assert errors == [(0.0, 0.0), (0.0, 0.0)]
@@ -173,30 +184,21 @@ def test_a_tensor_of_zeros_is_measured_without_dividing_by_it() -> None:
 def test_random_rows_are_of_the_size_of_the_real_ones(network: nn.Module, graph: FoldedGraph) -> None:
     large = 1e6 * ROWS
 
-    record = verify(network, graph, (large,), seed=0)
+    record = compare(network, graph, large, seed=0)
 
     sizes = [check.taps[0].max_absolute_error / check.taps[0].max_relative_error for check in record.checks]
     assert sizes[0] == pytest.approx(sizes[1], rel=0.5)  # the largest of some thousand Gaussian values, twice
 
 
-def test_an_observed_graph_gives_outputs_and_taps_by_name(network: nn.Module, graph: FoldedGraph) -> None:
-    observed = ObservedGraph(graph)
-
-    tensors = observed.run((ROWS,))
-
-    outputs, taps = run_observed(network, graph.layers, (ROWS,))
-    assert set(tensors) == {OUTPUT, "norm"}
-    np.testing.assert_array_equal(outputs[0], answers(network, ROWS))
-    np.testing.assert_array_equal(taps["norm"], layer_outputs(network, ROWS)["norm"])
-
-
-def test_observing_a_network_leaves_no_hook(network: nn.Module, graph: FoldedGraph) -> None:
-    _, first = run_observed(network, graph.layers, (ROWS,))
-    before = first["norm"].copy()
+def test_observing_a_network_leaves_no_hook(network: nn.Module) -> None:
+    with NormalizationCalls(network, {"norm": "output"}) as calls:
+        answers(network, ROWS)
+    before = calls.observed["norm"].copy()
 
     answers(network, -ROWS)
 
-    np.testing.assert_array_equal(first["norm"], before)
+    np.testing.assert_array_equal(calls.observed["norm"], before)
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
 
 
 def test_a_network_that_works_in_place_is_compared_with_what_its_layers_gave() -> None:
@@ -207,20 +209,87 @@ def test_a_network_that_works_in_place_is_compared_with_what_its_layers_gave() -
     )
     rows = normal_rows(5, 3, 6, 6)
 
-    record = verify(network, export(network, rows), (rows,), seed=0)
+    record = compare(network, export(network, rows), rows, seed=0)
 
     assert [agreement.name for agreement in record.checks[1].taps] == ["1", "4"]
 
 
-def test_a_layer_that_runs_but_is_not_in_the_graph_is_refused_by_name(network: nn.Module, graph: FoldedGraph) -> None:
-    first, *others = graph.layers
+def test_a_layer_that_is_not_reached_is_refused_by_name(network: nn.Module, graph: FoldedGraph) -> None:
+    (layer,) = graph.layers
+    other = replace(graph, layers=(layer.model_copy(update={"name": "elsewhere"}),))
 
-    with pytest.raises(VerificationError, match=rf"^{first.name}: expected every normalization layer in the graph"):
-        run_observed(network, others, (ROWS,))
+    with pytest.raises(VerificationError, match=r"^elsewhere: expected this normalization layer to be reached"):
+        compare(network, other, ROWS, seed=0)
 
 
-def test_a_network_that_answers_no_tensor_is_refused() -> None:
-    network = build(lambda: Forward(lambda _, x: {"logits": x}))
+def nearly_constant() -> nn.Module:
+    """A channel that varies by rounding errors alone, and a layer that makes them as large as the others."""
+    network = build(
+        lambda: nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4, eps=1e-14), nn.ReLU(), nn.Linear(4, 2)), seed=3
+    )
+    with torch.no_grad():
+        weight, bias = network.get_parameter("0.weight"), network.get_parameter("0.bias")
+        weight[0], bias[0] = 1e-6, 1.0
+        network.get_buffer("1.running_mean")[0], network.get_buffer("1.running_var")[0] = 1.0, 1e-12
+    return network
 
-    with pytest.raises(VerificationError, match=r"^network: expected a tensor or several as outputs, got dict$"):
-        run_observed(network, [], (ROWS,))
+
+def test_rounding_errors_that_the_network_has_too_are_told_and_pass() -> None:
+    network = nearly_constant()
+    rows = normal_rows(20, 3)
+
+    record = compare(network, export(network, rows), rows, seed=0)
+
+    tap = record.checks[1].taps[0]
+    assert tap.max_relative_error > record.tap_tolerance
+    assert tap.rounding_error is not None
+    assert tap.exact_error is not None
+    assert tap.exact_error <= 4 * tap.rounding_error
+
+
+def test_a_wrong_graph_of_such_a_network_is_refused_all_the_same() -> None:
+    network = nearly_constant()
+    rows = normal_rows(20, 3)
+    wrong = tampered(export(network, rows), "0.bias", lambda bias: 1.5 * bias)
+
+    with pytest.raises(VerificationError, match=r"on random rows the folded graph is"):
+        compare(network, wrong, rows, seed=0)
+
+
+def test_float16_is_held_to_what_float16_can_hold() -> None:
+    network = build(lambda: nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU())).half()
+    rows = normal_rows(20, 3).half()
+
+    record = compare(network, export(network, rows), rows, seed=0)
+
+    assert (record.tolerance, record.tap_tolerance) == (HALF_TOLERANCE, HALF_TOLERANCE)
+
+
+def test_the_unfolded_graph_is_a_reference_too(graph: FoldedGraph) -> None:
+    off = tampered(graph, "head.bias", lambda bias: bias + 1e-3)
+
+    record = verify(GraphReference(graph.unfolded), graph, (ROWS,), real=True, seed=0)
+
+    assert record.reference.startswith("onnxruntime")
+    assert [a.name for check in record.checks for a in (*check.outputs, *check.taps)] == [OUTPUT, "norm"] * 2
+    with pytest.raises(VerificationError, match=rf"^{OUTPUT}: on random rows"):
+        verify(GraphReference(graph.unfolded), off, (ROWS,), real=True, seed=0)
+
+
+def test_without_real_rows_only_random_ones_are_compared(network: nn.Module, graph: FoldedGraph) -> None:
+    signature, _ = read_signature(network, ROWS)
+
+    record = verify(TorchReference(network, signature), graph, (ROWS,), real=False, seed=0)
+
+    assert [check.rows for check in record.checks] == ["random"]
+
+
+def test_random_rows_of_whole_numbers_are_drawn_from_the_example() -> None:
+    network = build(
+        lambda: nn.Sequential(nn.Embedding(7, 4), nn.Flatten(), nn.Linear(8, 4), nn.BatchNorm1d(4), nn.ReLU())
+    )
+    rows = torch.tensor([[0, 6], [3, 1], [2, 5]])
+
+    record = compare(network, export(network, rows), rows, seed=0)
+
+    assert record.checks[0].num_rows == 64

@@ -1,80 +1,111 @@
 """This package folds normalization layers into their neighbours' weights, and says of each what became of it.
 
 It works on the graph as exported without optimization, where every normalization layer is still one node that carries
-its qualified name. A rule looks at one such node and either folds it or says in one sentence why it can't; the first
-rule that folds wins, and a layer that none folds stays as it is. Arithmetic is in float64, results are written back in
-the graph's own type.
+its qualified name. A rule looks at one such node and plans how to do without it, or meets an obstacle; the first rule
+without an obstacle is carried out. Arithmetic is in float64, results are written back in the graph's own type.
 
-    sites.py        finds the nodes, reads their parameters
-    affine.py       the arithmetic, without a graph
-    backward.py     the rules that fold a layer into the one before it
+    sites.py        finds the nodes, names them, reads their parameters
+    affine.py       ``s x + t`` along the axes of a tensor
+    passages.py     the operators that such a map passes
+    weights.py      the operators that take it in; padding.py for convolutions that pad
+    backward.py     up the graph           forward.py      down the graph
+    clamp.py        in front of a rectifier
+    remainder.py    what is left where nothing takes the whole layer in
+    plan.py         changes, before they are made; obstacle.py for why there are none
+    taps.py         where every layer is observed afterwards
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
-from models.manifest import TapRecord
-from training.errors import FoldingError
-from training.folding.backward import fold_backward
-from training.folding.sites import Folded, Obstacle, Site, Verdict, find_sites
+from models.manifest import FoldMode, Placement, TapRecord
+from training.folding.obstacle import Obstacle
+from training.folding.plan import Plan
+from training.folding.rules import Rule, rules
+from training.folding.sites import Site, Untracked, Verdict, find_sites
+from training.folding.taps import Tap, Taps
 
-__all__ = ["Verdict", "fold"]
-
-Rule = Callable[[Site], Folded | Obstacle]
-
-RULES: Sequence[Rule] = (fold_backward,)
+__all__ = ["Folding", "Verdict", "fold"]
 
 
-def fold(model: ir.Model) -> list[Verdict]:
+@dataclass(frozen=True, slots=True)
+class Folding:
+    """What became of the normalization layers of a graph, in the order in which data meets them."""
+
+    verdicts: tuple[Verdict, ...]
+    untracked: tuple[Untracked, ...]
+
+
+def fold(model: ir.Model, *, mode: FoldMode) -> Folding:
     """Fold every normalization layer for which there is a rule; the model is changed in place.
 
-    Returns:
-        A verdict a layer, in the order in which data meets them.
+    Args:
+        model: Exported without optimization, tidied.
+        mode: ``fast`` leaves a layer alone where every exact form is slower; ``complete`` leaves none.
 
     Raises:
         FoldingError: If a layer's figures are no statistics: NaN, a negative variance, a wrong number of channels.
     """
-    sites = find_sites(model)
-    names = [site.layer.name for site in sites]
-    for name in names:
-        if names.count(name) > 1:
-            raise FoldingError(f"{name}: expected one use in the graph, got several")
-    verdicts = [_judge(site) for site in sites]
+    taps = Taps()
+    sites, untracked = find_sites(model, taps)
+    outcomes = [_apply_first(rules(mode, site), site, taps) for site in sites]
     passes.RemoveUnusedNodesPass()(model)
-    return verdicts
+    taps.name_tensors(model.graph)
+    verdicts = [
+        _verdict(site, outcome, taps.by_layer[site.name]) for site, outcome in zip(sites, outcomes, strict=True)
+    ]
+    return Folding(tuple(verdicts), tuple(untracked))
 
 
-def _judge(site: Site) -> Verdict:
-    obstacle = Obstacle("No rule looked at this layer.")
-    for rule in RULES:
-        match rule(site):
-            case Folded(into=into, placement=placement, observed=observed):
-                return Verdict(site.layer, placement, into, None, _tap(site, observed))
-            case Obstacle() as obstacle:
-                pass
-    return Verdict(site.layer, "kept", None, obstacle.reason, _tap(site, site.output))
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    placement: Placement
+    into: str | None
+    reason: str | None
 
 
-def _tap(site: Site, tensor: ir.Value) -> TapRecord:
-    """Name the observed tensor after its layer; a graph's output keeps the name that clients know it by.
+def _apply_first(candidates: list[Rule], site: Site, taps: Taps) -> _Outcome:
+    """Carry out the first rule that meets no obstacle, and say what came of it."""
+    obstacles: dict[str, str] = {}
+    for rule in candidates:
+        plan = Plan(taps)
+        try:
+            rule.plan(plan, site)
+        except Obstacle as obstacle:
+            if rule.direction:
+                obstacles[rule.direction] = str(obstacle)
+            continue
+        _carry_out(plan, rule, site, taps)
+        into = ", ".join(plan.into)
+        if rule.leaves is not None:
+            why = "; ".join(f"not {direction}: {obstacle}" for direction, obstacle in obstacles.items())
+            return _Outcome(rule.placement, None, f"{rule.leaves.format(into=into)}; {why}.")
+        branches = rule.placement == "folded-backward" and len(plan.into) > 1
+        return _Outcome("split" if branches else rule.placement, into, None)
+    raise AssertionError("the last rule always applies")
 
-    Where another tensor has the layer's name, as an input may, the tap is ``<layer>.output``.
-    """
-    if not tensor.is_graph_output():
-        taken = {value.name for value in (*site.graph.inputs, *site.graph.initializers.values())}
-        taken |= {output.name for node in site.graph for output in node.outputs if output is not tensor}
-        tensor.name = next(name for name in _tap_names(site.layer.name) if name not in taken)
-    assert tensor.name is not None
-    site.taps[tensor] = site.layer.name
-    return TapRecord(tensor=tensor.name, side="output", channel_axis=1)
+
+def _carry_out(plan: Plan, rule: Rule, site: Site, taps: Taps) -> None:
+    source = site.input
+    if rule.side == "input":
+        taps.observe_input(site.name, site.node)  # first, so that what the plan does to the tensor is noted
+    plan.carry_out()
+    if rule.side == "output":
+        taps.observe_output(site.name, source)
 
 
-def _tap_names(layer: str) -> Iterator[str]:
-    yield layer
-    yield f"{layer}.output"
-    yield from (f"{layer}.output.{number}" for number in itertools.count(2))
+def _verdict(site: Site, outcome: _Outcome, tap: Tap) -> Verdict:
+    tap_map = tap.map(site.layer.channels)
+    record = TapRecord(tensor=str(tap.value.name), side=tap.side, channel_axis=tap.axis, mapped=tap_map is not None)
+    return Verdict(
+        layer=site.layer,
+        placement=outcome.placement,
+        into=outcome.into,
+        reason=outcome.reason,
+        tap=record,
+        tap_map=tap_map,
+    )

@@ -1,105 +1,107 @@
-"""This module folds a normalization layer into the convolution or linear layer before it.
+"""This module moves a layer's map up the graph, to the weights that its input comes from.
 
-Exact wherever the layer's input is that layer's output and nothing else reads it, see ``affine.py``. Weights that
-another node uses too are copied first: folding must not change what the other computes.
+``W x + b`` followed by ``s y + t`` is ``(s W) x + (s b + t)``. On the way up the map passes pools and layouts, splits
+where branches are joined, and goes into every term of a sum: ``s (a + b) + t = (s a + t) + (s b)``. Exact wherever
+nothing else reads the tensors on the way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 
 import numpy as np
 import onnx_ir as ir
 
 from models.moments import Array
-from training.folding.affine import fold_bias, scale_output, scale_transposed_output
-from training.folding.sites import Folded, Obstacle, Site, constant, module_name
+from training.folding import values
+from training.folding.affine import Affine
+from training.folding.obstacle import Obstacle
+from training.folding.passages import passage
+from training.folding.plan import Plan
+from training.folding.weights import weighted
 
 
-def fold_backward(site: Site) -> Folded | Obstacle:
-    """Fold a layer into the one before it."""
-    producer = site.input.producer()
+def push_up(plan: Plan, value: ir.Value, affine: Affine) -> None:
+    """Plan that a tensor will hold ``affine`` of what it holds, by changing weights before it.
+
+    Raises:
+        Obstacle: If that can't be done without changing anything else.
+    """
+    producer = value.producer()
     if producer is None:
-        return Obstacle("It normalizes an input of the network; no weights come before it.")
-    before = module_name(producer)
-    if producer.op_type not in SCALINGS or producer.domain:
-        return Obstacle(
-            f"It follows {before} ({producer.op_type}), which is neither a convolution nor a linear layer on rows."
-        )
-    if site.input in site.taps:
-        return Obstacle(f"Its input is where {site.taps[site.input]} is observed.")
-    if site.input.is_graph_output() or len(site.input.uses()) > 1:
-        return Obstacle(f"The output of {before} is also used without normalization.")
-    weight, bias = constant(producer.inputs[1]), constant(_bias(producer))
-    if weight is None or (_bias(producer) is not None and bias is None):
-        return Obstacle(f"The weights of {before} are computed, not constant.")
-    return _fold(site, producer, weight, bias)
+        raise Obstacle("no weights come before it")
+    name = values.module_name(producer)
+    if values.only_consumer(value) is None:
+        raise Obstacle(f"the output of {name} is also used without normalization")
+    plan.change(value, affine)
+    if (operator := weighted(producer)) is not None:
+        operator.fold_output(plan, producer, affine)
+    elif producer.op_type == "Concat" and not producer.domain:
+        _push_up_branches(plan, producer, affine)
+    elif producer.op_type == "Add" and not producer.domain:
+        _push_up_terms(plan, producer, affine)
+    else:
+        before = passage(producer).up(producer, affine)
+        source = producer.inputs[0]
+        assert source is not None
+        push_up(plan, source, before)
 
 
-def _fold(site: Site, producer: ir.Node, weight: Array, bias: Array | None) -> Folded | Obstacle:
-    before = module_name(producer)
-    bias_factor = producer.attributes.get_float("beta", 1.0)  # only Gemm has one
-    folded_weight = SCALINGS[producer.op_type](producer, weight, site.layer.scale)
-    folded_bias = fold_bias(None if bias is None else bias * bias_factor, site.layer)
-    kind = site.input.dtype or ir.DataType.FLOAT
-    with np.errstate(over="ignore"):
-        tensors = [array.astype(kind.numpy()) for array in (folded_weight, folded_bias)]
-    if not all(np.isfinite(tensor).all() for tensor in tensors):
-        return Obstacle(f"The folded weights of {before} would overflow {kind.name}.")
-    producer.resize_inputs(3)
-    for index, (field, tensor) in enumerate(zip(("weight", "bias"), tensors, strict=True), start=1):
-        producer.replace_input_with(index, None)
-        producer.replace_input_with(index, _initializer(site.graph, f"{before}.{field}", tensor))
-    if "beta" in producer.attributes:
-        producer.attributes["beta"] = ir.AttrFloat32("beta", 1.0)
-    producer.name = before
-    _take_over(site.output, producer.outputs[0])
-    return Folded("folded-backward", before, producer.outputs[0])
+def _push_up_branches(plan: Plan, node: ir.Node, affine: Affine) -> None:
+    branches = [value for value in node.inputs if value is not None]
+    axis = node.attributes.get_int("axis", 1) % values.rank(node.outputs[0])
+    start = 0
+    for branch, size in zip(branches, joined_sizes(branches, axis, affine), strict=True):
+        stop = start + size
+        push_up(plan, branch, affine.laid(lambda array, cut=slice(start, stop): _cut(array, axis, cut)))  # type: ignore[misc]
+        start = stop
 
 
-def _bias(producer: ir.Node) -> ir.Value | None:
-    return producer.inputs[2] if len(producer.inputs) > 2 else None
+def _cut(array: Array, axis: int, cut: slice) -> Array:
+    return array if array.shape[axis] == 1 else array.take(range(cut.start, cut.stop), axis=axis)
 
 
-def _initializer(graph: ir.Graph, name: str, array: np.ndarray) -> ir.Value:
-    """Register a tensor under a name; the old bearer, if it is still used, keeps it and the new one is numbered."""
-    free, number = name, 1
-    while (taken := graph.initializers.get(free)) is not None and taken.uses():
-        number += 1
-        free = f"{name}.{number}"
-    graph.initializers.pop(free, None)
-    value = ir.Value(name=free, const_value=ir.tensor(array, name=free))
-    value.shape = ir.Shape(array.shape)
-    value.dtype = ir.DataType.from_numpy(array.dtype)
-    graph.register_initializer(value)
-    return value
+def joined_sizes(branches: Sequence[ir.Value], axis: int, affine: Affine) -> list[int]:
+    """How many entries of the joined axis each branch has; they only matter where the map varies along it.
+
+    Raises:
+        Obstacle: If it does and they are not known.
+    """
+    sizes = [values.shape(branch)[axis] for branch in branches]
+    if not affine.varies_along(axis):
+        return [0] * len(sizes)
+    if any(isinstance(size, str) for size in sizes):
+        raise Obstacle("how long the joined branches are is not known")
+    return [int(size) for size in sizes]
 
 
-def _take_over(old: ir.Value, new: ir.Value) -> None:
-    """Let ``new`` stand wherever ``old`` did, under its name if that is one that clients see."""
-    is_output, name = old.is_graph_output(), old.name
-    new.shape, new.type = old.shape, old.type
-    old.replace_all_uses_with(new, replace_graph_outputs=True)
-    if is_output:
-        old.name, new.name = None, name
+def _push_up_terms(plan: Plan, node: ir.Node, affine: Affine) -> None:
+    """``s (a + b) + t``: the shift goes into one term, the scale into both; where one is constant, the shift too."""
+    left, right = node.inputs
+    assert left is not None
+    assert right is not None
+    for index, (term, other) in enumerate(((right, left), (left, right))):
+        constant = values.constant(term)
+        if constant is not None:
+            rank = values.rank(node.outputs[0])
+            aligned = constant.reshape([1] * (rank - constant.ndim) + list(constant.shape))
+            plan.replace_constants(node, {1 - index: _trimmed(affine.scale * aligned + affine.shift, constant.ndim)})
+            _refuse_broadcast(node, other)
+            push_up(plan, other, affine.only_scale())
+            return
+    for term in (left, right):
+        _refuse_broadcast(node, term)
+    push_up(plan, left, affine)
+    push_up(plan, right, affine.only_scale())
 
 
-def _convolution(producer: ir.Node, weight: Array, scale: Array) -> Array:
-    del producer
-    return scale_output(weight, scale, axis=0)
+def _trimmed(array: Array, rank: int) -> Array:
+    """Without leading axes of size 1, but at least ``rank`` axes."""
+    while array.ndim > max(rank, 1) and array.shape[0] == 1:
+        array = array[0]
+    return np.asarray(array)
 
 
-def _transposed_convolution(producer: ir.Node, weight: Array, scale: Array) -> Array:
-    return scale_transposed_output(weight, scale, groups=producer.attributes.get_int("group", 1))
-
-
-def _gemm(producer: ir.Node, weight: Array, scale: Array) -> Array:
-    return scale_output(weight, scale, axis=0 if producer.attributes.get_int("transB", 0) else 1)
-
-
-SCALINGS: Mapping[str, Callable[[ir.Node, Array, Array], Array]] = {
-    "Conv": _convolution,
-    "ConvTranspose": _transposed_convolution,
-    "Gemm": _gemm,
-}
-"""Operators that are affine in their input, and how their weights are scaled per output channel."""
+def _refuse_broadcast(node: ir.Node, term: ir.Value) -> None:
+    if list(values.shape(term)) != list(values.shape(node.outputs[0])):
+        raise Obstacle(f"{values.describe(node.outputs[0])} repeats one of its terms")

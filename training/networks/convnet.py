@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class ConvNet(nn.Module):
-    """Convolution, normalization and ReLU per entry of ``widths``, the average over the image, a linear layer.
+    """Convolution, normalization, ReLU per width; the average; a linear layer (after Simonyan & Zisserman 2015).
 
     Args:
         in_channels: Channels of the image.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class MLP(nn.Module):
-    """Linear layer, normalization and ReLU per entry of ``widths``, then a linear layer.
+    """Linear layer, normalization and ReLU per width; a linear layer (after Ioffe & Szegedy 2015, section 4.1).
 
     Args:
         in_features: Values in a row, whatever the row's shape.

@@ -9,7 +9,7 @@ from models.store import Store
 from tests.drafts import TRAINING_ROWS
 from tests.service.running import Service
 
-DESCRIPTION = ["name", "kind", "channels", "eps", "placement", "into", "reason", "tap"]
+DESCRIPTION = ["name", "kind", "channels", "eps", "placement", "into", "reason", "tap", "scale"]
 FIGURES = ["gamma", "beta", "mean", "variance"]
 
 
@@ -34,6 +34,7 @@ def test_the_report_summarizes_every_layer(service: Service, shared_store: Store
     assert response.json() == {
         "model_name": "tiny",
         "model_version": str(version),
+        "folding": shared_store.open("tiny", version).manifest.folding.model_dump(mode="json"),
         "layers": [
             {
                 "name": "norm",
@@ -43,7 +44,11 @@ def test_the_report_summarizes_every_layer(service: Service, shared_store: Store
                 "placement": "folded-backward",
                 "into": "hidden",
                 "reason": None,
-                "tap": {"tensor": "norm", "side": "output", "channel_axis": 1},
+                "tap": {"tensor": "norm", "side": "output", "channel_axis": 1, "mapped": False},
+                "scale": {
+                    "max": np.abs(layer.scale).max(),
+                    "max_over_median": np.abs(layer.scale).max() / np.median(np.abs(layer.scale)),
+                },
                 "training": {
                     "rows": TRAINING_ROWS,
                     **{
@@ -54,6 +59,7 @@ def test_the_report_summarizes_every_layer(service: Service, shared_store: Store
                 "health": [],
             }
         ],
+        "untracked": [],
     }
 
 
@@ -65,14 +71,23 @@ def keys(document: Any) -> Any:  # noqa: ANN401
 
 
 def test_the_fields_of_the_report_have_their_order(service: Service) -> None:
-    tap = ("tap", [("tensor", None), ("side", None), ("channel_axis", None)])
+    tap = ("tap", [("tensor", None), ("side", None), ("channel_axis", None), ("mapped", None)])
+    scale = ("scale", [("max", None), ("max_over_median", None)])
+    size = [("nodes", None), ("normalization_nodes", None), ("bytes", None)]
+    folding = [("mode", None), ("before", size), ("after", size), ("speedup", None), ("warnings", [])]
     summary = [("min", None), ("mean", None), ("max", None)]
     training = ("training", [("rows", None), *((figure, summary) for figure in FIGURES)])
-    layer = [*((field, None) for field in DESCRIPTION[:-1]), tap, training, ("health", [])]
+    layer = [*((field, None) for field in DESCRIPTION[:-2]), tap, scale, training, ("health", [])]
 
     response = service.get("/v2/models/tiny/normalization")
 
-    assert keys(json.loads(response.content)) == [("model_name", None), ("model_version", None), ("layers", [layer])]
+    assert keys(json.loads(response.content)) == [
+        ("model_name", None),
+        ("model_version", None),
+        ("folding", folding),
+        ("layers", [layer]),
+        ("untracked", []),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -98,11 +113,11 @@ def test_a_layer_is_described_channel_by_channel(
 
 
 def test_a_model_without_normalization_layers_has_an_empty_report(service: Service) -> None:
-    expected = {"model_name": "plain", "model_version": "1", "layers": []}
-
     response = service.get("/v2/models/plain/normalization")
 
-    assert (response.status_code, response.json()) == (200, expected)
+    report = response.json()
+    assert response.status_code == 200
+    assert (report["model_name"], report["layers"], report["untracked"]) == ("plain", [], [])
 
 
 @pytest.mark.parametrize(

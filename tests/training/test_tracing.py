@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -20,9 +21,11 @@ from tests.training.examples import (
     run_graph,
     weights,
 )
-from training.errors import ExportError, TrainingError
-from training.export import FoldedGraph, export_graph
+from training.errors import ExportError, FoldingError, TrainingError
+from training.folded import FoldedGraph
 from training.normalization import normalization_layers
+from training.publishing import fold_network
+from training.tracing import ExampleInputs, read_signature
 
 
 def convnet() -> nn.Module:
@@ -32,6 +35,19 @@ def convnet() -> nn.Module:
         late=nn.BatchNorm2d(4, eps=1e-3, momentum=None, affine=False),
         conv_and_early=nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, momentum=0.25)),
     )
+
+
+class ByName(nn.Module):
+    """Takes a dictionary of tensors and one more, gives a dictionary."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4))
+
+    def forward(self, batch: dict[str, Tensor], *, bias: Tensor) -> dict[str, Tensor]:
+        """A vector a row, and its sum."""
+        vector = self.features(batch["left"]) + batch["right"] + bias
+        return {"vector": vector, "total": vector.sum(dim=1)}
 
 
 class Lookup(nn.Module):
@@ -134,9 +150,7 @@ def test_a_network_may_have_several_inputs_and_outputs() -> None:
     lookup = build(Lookup)
     rows = (normal_rows(7, 2, 3), torch.arange(7) % 5)
 
-    graph = export_graph(
-        lookup, (rows[0][:2], rows[1][:2]), input_names=["image", "number"], output_names=["vector", "largest"]
-    )
+    graph = export(lookup, *rows, outputs=["vector", "largest"])
 
     found = run_graph(graph, *rows)
     with torch.no_grad():
@@ -151,6 +165,89 @@ def test_a_network_may_have_several_inputs_and_outputs() -> None:
     ]
     assert relative_error(found["vector"], vector.numpy()) <= TOLERANCE
     np.testing.assert_array_equal(found["largest"], largest.numpy())
+
+
+def folded(network: nn.Module, example: ExampleInputs) -> FoldedGraph:
+    """The folded graph of a network that is called with any example."""
+    signature, tensors = read_signature(network, example)
+    return fold_network(network, signature, tensors, mode="fast", allow_untrained=True)
+
+
+def test_tensors_in_dictionaries_are_named_by_their_keys() -> None:
+    network = build(ByName)
+    batch = {"left": normal_rows(5, 6), "right": normal_rows(5, 4)}
+    bias = normal_rows(5, 4, seed=3)
+
+    graph = folded(network, {"batch": batch, "bias": bias})
+
+    found = run_graph(graph, batch["left"], batch["right"], bias)
+    with torch.no_grad():
+        expected = network(batch, bias=bias)
+    assert [tensor.name for tensor in graph.inputs] == ["batch.left", "batch.right", "bias"]
+    assert [tensor.name for tensor in graph.outputs] == ["vector", "total"]
+    assert {name: relative_error(found[name], expected[name].numpy()) <= TOLERANCE for name in expected} == {
+        "vector": True,
+        "total": True,
+    }
+
+
+def test_tensors_without_names_are_named_after_parameters_and_places() -> None:
+    network = build(Lookup)
+
+    graph = folded(network, (normal_rows(2, 2, 3), torch.tensor([1, 2])))
+
+    assert [tensor.name for tensor in graph.inputs] == ["image", "number"]
+    assert [tensor.name for tensor in graph.outputs] == ["output_0", "output_1"]
+
+
+@pytest.mark.parametrize(
+    ("example", "sentence"),
+    [
+        ((), "expected at least one tensor"),
+        ([torch.zeros(2, 3)], "expected a tensor, a tuple of arguments or a dictionary of them, got list"),
+        ((torch.zeros(2, 3), 1.5), r"input_1: expected a tensor, got float"),
+        ((torch.tensor(1.0),), r"input: expected at least two rows in every input, got shape \(\)"),
+        ((torch.zeros(2, 9),), "network: expected to take the example: mat1 and mat2"),
+    ],
+    ids=["nothing", "a list", "a number", "a scalar", "another shape"],
+)
+def test_an_example_that_can_t_be_taken_is_refused_in_one_sentence(example: ExampleInputs, sentence: str) -> None:
+    network = build(lambda: nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)))
+
+    with pytest.raises(ExportError, match=sentence):
+        folded(network, example)
+
+
+@pytest.mark.parametrize(
+    ("function", "sentence"),
+    [
+        (lambda _, y: (y, 1.5), "network: expected tensors alone as outputs, got float"),
+        (lambda _, y: y.sum(), r"output: expected a first axis that varies with the rows, got shape \[\]"),
+        (lambda _, y: y.mean(dim=0), r"output: expected a first axis that varies with the rows, got shape \[4\]"),
+    ],
+    ids=["a number", "one number for all rows", "one vector for all rows"],
+)
+def test_outputs_that_can_t_be_served_are_refused_by_name(function: Any, sentence: str) -> None:  # noqa: ANN401
+    network = build(lambda: nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), Forward(function)))
+
+    with pytest.raises(ExportError, match=sentence):
+        folded(network, normal_rows(2, 3))
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", "a"]], ids=["too few", "one twice"])
+def test_names_that_do_not_fit_the_tensors_are_refused(names: list[str]) -> None:
+    network = build(Lookup)
+
+    with pytest.raises(ExportError, match=r"^input_names: expected "):
+        read_signature(network, (normal_rows(2, 2, 3), torch.tensor([1, 2])), input_names=names)
+
+
+def test_statistics_that_no_data_has_updated_are_refused_by_layer() -> None:
+    network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)).eval()
+    signature, tensors = read_signature(network, normal_rows(2, 3))
+
+    with pytest.raises(FoldingError, match=r"^1: expected statistics that data has updated, got those of a new layer"):
+        fold_network(network, signature, tensors, mode="fast")
 
 
 def test_outputs_keep_the_names_that_clients_use_even_if_they_are_one_tensor() -> None:
@@ -186,7 +283,7 @@ def test_a_part_in_training_mode_is_refused_by_name(part: str) -> None:
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_an_example_of_fewer_than_two_rows_is_refused(network: nn.Module, count: int) -> None:
-    with pytest.raises(ExportError, match="expected at least two rows in every input"):
+    with pytest.raises(ExportError, match=r"expected (at least two rows in every input|to take the example)"):
         export(network, normal_rows(count, 3, 6, 6))
 
 

@@ -1,0 +1,115 @@
+"""This module writes one bundle: what is known of a model before it has a version and a place."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.bundle import (
+    MODEL_FILE,
+    NORMALIZATION_FILE,
+    PARAMETERS_FILE,
+    SAMPLE_FILE,
+    SOURCE_FILE,
+    Arrays,
+    Sample,
+    sha256,
+    write_file,
+)
+from models.layers import NormalizationLayer, TapMap
+from models.manifest import (
+    FORMAT_VERSION,
+    MANIFEST_FILE,
+    FileRecord,
+    FoldingRecord,
+    LayerRecord,
+    Manifest,
+    NetworkRecord,
+    TensorRecord,
+    TrainingRecord,
+    UntrackedRecord,
+    VerificationRecord,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleDraft:
+    """A bundle before it has a version, a place and hashes; the fields are those of the manifest and the files."""
+
+    name: str
+    network: NetworkRecord
+    inputs: tuple[TensorRecord, ...]
+    outputs: tuple[TensorRecord, ...]
+    labels: tuple[str, ...] | None
+    layers: tuple[LayerRecord, ...]
+    folding: FoldingRecord
+    training: TrainingRecord | None
+    verification: VerificationRecord
+    model: bytes
+    normalization: tuple[NormalizationLayer, ...]
+    sample: Sample
+    parameters: Arrays | None = None
+    source: bytes | None = None
+    tap_maps: Mapping[str, TapMap] = field(default_factory=dict)
+    untracked: tuple[UntrackedRecord, ...] = ()
+
+    def write(self, directory: Path, *, version: int) -> None:
+        """Write the bundle as ``version`` into an existing folder, and see every byte of it to the disk."""
+        contents = {
+            MODEL_FILE: self.model,
+            NORMALIZATION_FILE: _pack(
+                {k: v for layer in self.normalization for k, v in _layer_arrays(layer, self.tap_maps.get(layer.name))}
+            ),
+            SAMPLE_FILE: _pack(
+                {f"inputs/{name}": array for name, array in self.sample.inputs.items()}
+                | {f"outputs/{name}": array for name, array in self.sample.outputs.items()}
+            ),
+        }
+        if self.parameters is not None:
+            contents[PARAMETERS_FILE] = _pack(self.parameters)
+        if self.source is not None:
+            contents[SOURCE_FILE] = self.source
+        manifest = Manifest(
+            format_version=FORMAT_VERSION,
+            name=self.name,
+            version=version,
+            created=datetime.now(UTC).replace(microsecond=0),
+            network=self.network,
+            inputs=self.inputs,
+            outputs=self.outputs,
+            labels=self.labels,
+            layers=self.layers,
+            untracked=self.untracked,
+            folding=self.folding,
+            training=self.training,
+            verification=self.verification,
+            files={name: FileRecord(sha256=sha256(data), bytes=len(data)) for name, data in contents.items()},
+        )
+        for name, data in contents.items():
+            write_file(directory / name, data)
+        write_file(directory / MANIFEST_FILE, manifest.to_json())
+
+
+def _pack(arrays: Arrays) -> bytes:
+    """An ``.npz`` whose bytes depend on the arrays alone; ``numpy.savez`` reserves some names for itself."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _layer_arrays(layer: NormalizationLayer, tap_map: TapMap | None) -> list[tuple[str, NDArray[Any]]]:
+    arrays = {"gamma": layer.gamma, "beta": layer.beta, "running_mean": layer.mean, "running_var": layer.variance}
+    if tap_map is not None:
+        arrays |= {"tap_scale": tap_map.scale, "tap_shift": tap_map.shift}
+    return [(f"{layer.name}/{field}", array) for field, array in arrays.items()]

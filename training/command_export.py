@@ -1,0 +1,117 @@
+"""This module is what ``bntrain export`` does with its arguments."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor
+
+from models.bundle import Bundle
+from models.datatypes import DATATYPES
+from models.manifest import NetworkRecord
+from models.store import Store
+from training.errors import RecipeError
+from training.loading import load_checkpoint, load_network
+from training.publishing import export
+from training.rows import read_rows
+from training.tracing import ExampleInputs
+
+INPUT_SHAPE = re.compile(r"(?:(?P<name>[A-Za-z_]\w*)(?::(?P<datatype>\w+))?=)?(?P<sizes>\d+(?:,\d+)*)?")
+EXAMPLE_ROWS = 2
+
+
+def export_named(options: argparse.Namespace) -> Bundle:
+    """Build the network that the options name, load its parameters, and publish it.
+
+    Raises:
+        TrainingError: If any of it can't be done; nothing is published then.
+    """
+    arguments = parse_arguments(options.arguments)
+    network = load_network(options.network, arguments)
+    if options.checkpoint is not None:
+        load_checkpoint(network, options.checkpoint)
+    network.eval()
+    example = parse_shapes(options.input_shapes)
+    return export(
+        network,
+        example,
+        store=Store(options.store),
+        name=options.name,
+        fold=options.fold,
+        rows=None if options.rows is None else _like(example, read_rows(options.rows)),
+        described_as=NetworkRecord(
+            name=options.network,
+            arguments=arguments,
+            parameters=sum(parameter.numel() for parameter in network.parameters()),
+        ),
+        allow_untrained=options.allow_untrained,
+    )
+
+
+def parse_arguments(texts: Sequence[str]) -> dict[str, Any]:
+    """``key=value`` each, the value as YAML.
+
+    Raises:
+        RecipeError: If one is written otherwise.
+    """
+    arguments = {}
+    for text in texts:
+        key, separator, value = text.partition("=")
+        try:
+            arguments[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"--argument {key}: expected a YAML value, got {value!r}") from error
+        if not separator:
+            raise RecipeError(f"--argument: expected key=value, got {text!r}")
+    return arguments
+
+
+def parse_shapes(texts: Sequence[str]) -> ExampleInputs:
+    """Example rows of the shapes that are given: in order, or by name where all have one.
+
+    Raises:
+        RecipeError: If a shape is not understood, or some have names and some have none.
+    """
+    parsed = [_parse_shape(text) for text in texts]
+    names = [name for name, _ in parsed if name is not None]
+    if not names:
+        return tuple(tensor for _, tensor in parsed)
+    if len(names) < len(parsed) or len(set(names)) < len(names):
+        raise RecipeError(f"--input-shape: expected a name of its own for every input, or for none, got {list(texts)}")
+    return {str(name): tensor for name, tensor in parsed}
+
+
+def _parse_shape(text: str) -> tuple[str | None, Tensor]:
+    match = INPUT_SHAPE.fullmatch(text)
+    kinds = {str(name): kind for name, kind in DATATYPES.items()}
+    datatype = (match and match["datatype"]) or "FP32"
+    if match is None or not (match["sizes"] or match["name"]) or datatype not in kinds:
+        raise RecipeError(
+            f"--input-shape: expected [NAME[:DATATYPE]=]SIZE,SIZE,... without the batch, the datatype one of "
+            f"{', '.join(DATATYPES)}, got {text!r}"
+        )
+    shape = (EXAMPLE_ROWS, *(int(size) for size in (match["sizes"] or "").split(",") if size))
+    if 0 in shape:
+        raise RecipeError(f"--input-shape: expected sizes above 0, got {text!r}")
+    kind = torch.from_numpy(np.zeros(0, kinds[datatype])).dtype
+    generator = torch.Generator().manual_seed(0)
+    if kind.is_floating_point:
+        return match["name"], torch.randn(shape, generator=generator).to(kind)
+    return match["name"], torch.randint(2, shape, generator=generator).to(kind)
+
+
+def _like(example: ExampleInputs, rows: Mapping[str, Tensor]) -> ExampleInputs:
+    """The rows of a file, laid out like an example: by name, or in the file's order."""
+    if isinstance(example, Mapping):
+        if set(example) != set(rows):
+            raise RecipeError(f"--rows: expected the arrays {sorted(example)}, got {sorted(rows)}")
+        return {name: rows[name] for name in example}
+    if len(example) != len(rows):
+        raise RecipeError(f"--rows: expected {len(example)} arrays, one an input, got {sorted(rows)}")
+    return tuple(rows.values())

@@ -1,0 +1,95 @@
+"""This module is the list of rules, in the order in which they are tried, and when each is worth it.
+
+``complete`` uses them all, so that no normalization node stays. ``fast`` uses those that leave nothing behind; of the
+others, those that are no slower under ONNX Runtime than the node they replace, as measured by
+``benchmarks/folding_rules.py``: there the runtime runs a layer of images and the rectifier behind it in one pass over
+its own memory layout, which a sum or bounds would leave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from models.manifest import FoldMode, Placement
+from training.folding import values
+from training.folding.backward import push_up
+from training.folding.clamp import bound_input, rectifier_behind
+from training.folding.forward import push_down
+from training.folding.plan import Plan
+from training.folding.remainder import (
+    fold_both_ways,
+    leave_maps,
+    leave_product_and_sum,
+    leave_shift_behind,
+    leave_shift_behind_rectifier_bounds,
+    leave_shift_in_front,
+)
+from training.folding.sites import Site
+from training.folding.taps import Side
+
+IMAGE_AXES = 4
+"""Batch, channels, height, width: what ONNX Runtime has a memory layout of its own for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One way of doing without a normalization node.
+
+    Attributes:
+        plan: Plans it, or raises Obstacle.
+        placement: What the layer's verdict says if it is carried out.
+        side: At which side of the layer the tensor is that stays.
+        direction: Which obstacles are told, as "not backward: ..."; empty for a variant.
+        leaves: What the sentence begins with that says what is left; None if nothing is.
+    """
+
+    plan: Callable[[Plan, Site], None]
+    placement: Placement
+    side: Side
+    direction: str = ""
+    leaves: str | None = None
+
+
+def _fold_backward(plan: Plan, site: Site) -> None:
+    push_up(plan, site.input, site.affine)
+    plan.then(site.bypass)
+
+
+def _fold_forward(plan: Plan, site: Site) -> None:
+    push_down(plan, site.output, site.affine)
+    plan.then(site.bypass)
+
+
+def _fold_through_rectifier(plan: Plan, site: Site) -> None:
+    bound_input(plan, site.output, site.affine, rectifier_behind(site.output))
+    plan.then(site.bypass)
+
+
+def _keep(plan: Plan, site: Site) -> None:
+    del plan, site
+
+
+BACKWARD = Rule(_fold_backward, "folded-backward", "output", "backward")
+FORWARD = Rule(_fold_forward, "folded-forward", "input", "forward")
+BOTH_WAYS = Rule(fold_both_ways, "folded-forward", "input")
+THROUGH_RECTIFIER = Rule(_fold_through_rectifier, "folded-forward", "input")
+
+ONE_SUM = (
+    Rule(leave_shift_behind_rectifier_bounds, "affine", "input", leaves="Its scale went into {into}, a sum stayed"),
+    Rule(leave_shift_in_front, "affine", "input", leaves="Its scale went into {into}, a sum stayed"),
+    Rule(leave_maps, "affine", "input", leaves="It went into {into}, a sum with a map stayed"),
+    Rule(leave_shift_behind, "affine", "input", leaves="Its scale went into {into}, a sum stayed"),
+)
+PRODUCT_AND_SUM = Rule(leave_product_and_sum, "affine", "input", leaves="It stayed as a product and a sum")
+KEEP = Rule(_keep, "kept", "input", leaves="It stayed as it was, which runs faster than what would be left of it")
+
+
+def rules(mode: FoldMode, site: Site) -> list[Rule]:
+    """The rules to try for a layer, in order; the last always applies."""
+    exact = [BACKWARD, FORWARD, BOTH_WAYS]
+    if mode == "complete":
+        return [*exact, THROUGH_RECTIFIER, *ONE_SUM, PRODUCT_AND_SUM]
+    if values.rank(site.input) == IMAGE_AXES:
+        return [*exact, KEEP]
+    return [*exact, THROUGH_RECTIFIER, KEEP]

@@ -1,0 +1,138 @@
+"""This module takes in an ONNX file made elsewhere: folds it, proves it against the file, and publishes a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.bundle import Bundle
+from models.datatypes import DATATYPES
+from models.manifest import FoldMode, NetworkRecord, TensorRecord
+from models.store import Store
+from training import graph
+from training.errors import ImportingError, TrainingError, VerificationError, one_line
+from training.folded import FoldedGraph, LayerSource, fold_graph
+from training.folding.sites import OPERATOR, name_layers
+from training.onnx_file import FOLDED_OPSET, FileReference, OnnxFile, read_file
+from training.publishing import draft, prove
+from training.rows import read_rows
+
+EXAMPLE_ROWS = 16
+
+EXAMPLE_SIZE = 64
+"""Of axes that vary: a power of two, and large enough for images that are halved five times."""
+
+
+def import_onnx(
+    file: Path,
+    *,
+    store: Store | Path | str,
+    name: str,
+    fold: FoldMode = "fast",
+    rows: Path | None = None,
+    allow_untrained: bool = False,
+) -> Bundle:
+    """Fold the normalization layers of an ONNX file, prove that it still computes the same, and publish it.
+
+    Args:
+        file: With a batch of any size, or of one that can be freed. External data is taken from its folder.
+        store: Where to publish.
+        name: What to publish it as.
+        fold: ``fast`` folds what gets faster under ONNX Runtime, ``complete`` everything that has an exact form.
+        rows: An ``.npz`` file of real rows, one array an input. Without, it is proved on random rows alone: Gaussian,
+            or 0 and 1 where an input holds whole numbers; 64 along each axis that varies.
+        allow_untrained: Whether normalization layers are taken whose statistics no data has updated.
+
+    Returns:
+        What was published. The momentum of its layers is null: what a file says of it nothing has used.
+
+    Raises:
+        TrainingError: If any of it can't be done; nothing is published then.
+        StoreError: If the store can't be written to.
+    """
+    source = read_file(file)
+    real = None if rows is None else read_rows(rows)
+    try:
+        taken = OnnxFile(source)
+        folded = _fold(taken, mode=fold, allow_untrained=allow_untrained)
+        example = _example(folded.inputs) if real is None else _in_order(real, folded.inputs)
+        exported = prove(folded, FileReference(taken, folded.unfolded), example, real=real is not None)
+    except VerificationError as error:
+        raise ImportingError(f"{file}: {error}{_hint(taken, folded, real)}") from error
+    except TrainingError as error:
+        raise ImportingError(f"{file}: {error}") from error
+    described = NetworkRecord(
+        name=file.name,
+        arguments={"producer": taken.producer, "opset": taken.opset},
+        parameters=taken.num_parameters,
+    )
+    return (store if isinstance(store, Store) else Store(Path(store))).publish(
+        draft(exported, name=name, network=described, source=source)
+    )
+
+
+def unfolded_graph(source: bytes) -> bytes:
+    """The graph of an imported file before folding, its normalization nodes named after their layers.
+
+    Raises:
+        ImportingError: If it is no file that could have been imported.
+    """
+    model = OnnxFile(source).model
+    graph.prepare(model)
+    graph.clean_up(model, [], node_names=name_layers(model))
+    return graph.serialize(model)
+
+
+def _fold(file: OnnxFile, *, mode: FoldMode, allow_untrained: bool) -> FoldedGraph:
+    try:
+        return fold_graph(
+            file.model, mode=mode, sources=lambda _: LayerSource(OPERATOR, None, None), allow_untrained=allow_untrained
+        )
+    except TrainingError:
+        raise
+    except Exception as error:  # of the checker, of shape inference, of a pass: they share no base
+        raise ImportingError(f"expected a graph that can be tidied: {one_line(error)}") from error
+
+
+def _hint(file: OnnxFile, graph: FoldedGraph, rows: Mapping[str, Tensor] | None) -> str:
+    """What may be behind a disagreement that is not the folding's."""
+    told = []
+    if file.opset < FOLDED_OPSET:
+        told.append(f"it was converted from opset {file.opset}")
+    if file.batch_size is not None:
+        told.append(f"it was made for batches of {file.batch_size}, and is served with any number of rows")
+    if rows is None and any(-1 in record.shape[1:] for record in graph.inputs):
+        told.append(f"axes that vary were tried with {EXAMPLE_SIZE}, real rows may do better")
+    return f" ({'; '.join(told)})" if told else ""
+
+
+def _example(inputs: Sequence[TensorRecord]) -> list[Tensor]:
+    generator = np.random.default_rng(0)
+    tensors = []
+    for record in inputs:
+        shape = [EXAMPLE_ROWS, *(EXAMPLE_SIZE if size == -1 else size for size in record.shape[1:])]
+        kind = np.dtype(DATATYPES[record.datatype])
+        array = generator.standard_normal(shape) if kind.kind == "f" else generator.integers(2, size=shape)
+        tensors.append(torch.from_numpy(array.astype(kind)))
+    return tensors
+
+
+def _in_order(rows: Mapping[str, Tensor], inputs: Sequence[TensorRecord]) -> list[Tensor]:
+    names = [record.name for record in inputs]
+    if set(rows) != set(names):
+        raise ImportingError(f"rows: expected the arrays {sorted(names)}, got {sorted(rows)}")
+    for record in inputs:
+        array = rows[record.name].numpy()
+        if not record.accepts(array.shape) or array.dtype != DATATYPES[record.datatype] or not array.size:
+            raise ImportingError(
+                f"rows: {record.name}: expected {record.datatype} of shape {list(record.shape)}, "
+                f"got {array.dtype} of shape {list(array.shape)}"
+            )
+    counts = {name: len(rows[name]) for name in names}
+    if len(set(counts.values())) > 1:
+        raise ImportingError(f"rows: expected the same number of rows in every array, got {counts}")
+    return [rows[name] for name in names]

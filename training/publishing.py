@@ -1,0 +1,227 @@
+"""This module takes anyone's network: exports it, folds it, verifies it, and publishes it as a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from models.bundle import Bundle, Sample
+from models.draft import BundleDraft
+from models.manifest import FoldingRecord, FoldMode, GraphRecord, NetworkRecord, TrainingRecord, VerificationRecord
+from models.store import Store
+from training.errors import ExportError
+from training.folded import FoldedGraph, LayerSource, fold_graph
+from training.folding.sites import FUNCTION, OPERATOR
+from training.normalization import normalization_layers
+from training.precision import precision_warnings
+from training.references import Reference, TorchReference
+from training.speed import measure_speedup
+from training.tracing import ExampleInputs, Signature, read_signature, trace
+from training.verify import random_like, values_a_row, verify
+
+SAMPLE_ROWS = 16
+SAMPLE_VALUES = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """A network that was folded and verified, ready to be published."""
+
+    graph: FoldedGraph
+    verification: VerificationRecord
+    folding: FoldingRecord
+    sample: Sample
+
+
+def export(  # noqa: PLR0913  the one call for people: all but two are by name, and half have defaults
+    network: nn.Module,
+    example_inputs: ExampleInputs,
+    *,
+    store: Store | Path | str,
+    name: str,
+    fold: FoldMode = "fast",
+    rows: ExampleInputs | None = None,
+    described_as: NetworkRecord | None = None,
+    allow_untrained: bool = False,
+) -> Bundle:
+    """Export a network in inference mode, fold its normalization layers, prove it, and publish it.
+
+    Args:
+        network: In inference mode (``network.eval()``), on any device; it stays as it is.
+        example_inputs: What it is called with: a tensor, a tuple of arguments, or a dictionary of them; at least two
+            rows in every tensor. Only their shapes and types matter, unless they are whole numbers.
+        store: Where to publish.
+        name: What to publish it as.
+        fold: ``fast`` folds what gets faster under ONNX Runtime, ``complete`` everything that has an exact form.
+        rows: Real rows, laid out like ``example_inputs``: they are verified with too, and the first become the sample.
+        described_as: What the manifest says of where the network came from.
+        allow_untrained: Whether normalization layers are taken whose statistics no data has updated.
+
+    Returns:
+        What was published.
+
+    Raises:
+        TrainingError: If any of it can't be done; nothing is published then.
+        StoreError: If the store can't be written to.
+    """
+    exported = export_network(network, example_inputs, mode=fold, rows=rows, allow_untrained=allow_untrained)
+    described = described_as or NetworkRecord(
+        name=f"{type(network).__module__}:{type(network).__qualname__}",
+        arguments={},
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+    )
+    parameters = {key: tensor.detach().cpu().numpy() for key, tensor in network.state_dict().items()}
+    return (store if isinstance(store, Store) else Store(Path(store))).publish(
+        draft(exported, name=name, network=described, parameters=parameters)
+    )
+
+
+def export_network(
+    network: nn.Module,
+    example: ExampleInputs,
+    *,
+    mode: FoldMode,
+    rows: ExampleInputs | None = None,
+    names: tuple[Sequence[str], Sequence[str]] | None = None,
+    allow_untrained: bool = False,
+) -> Export:
+    """Export, fold and verify a network, without publishing it.
+
+    Args:
+        network: In inference mode.
+        example: What it is called with.
+        mode: How far to fold it.
+        rows: Real rows, laid out like the example.
+        names: Of inputs and outputs, where not those of the network itself.
+        allow_untrained: Whether layers are taken whose statistics no data has updated.
+
+    Raises:
+        TrainingError: If any of it can't be done.
+    """
+    input_names, output_names = names or (None, None)
+    signature, tensors = read_signature(network, example, input_names=input_names, output_names=output_names)
+    graph = fold_network(network, signature, tensors, mode=mode, allow_untrained=allow_untrained)
+    real = read_signature(network, rows)[1] if rows is not None else None
+    if real is not None and [t.shape[1:] for t in real] != [t.shape[1:] for t in tensors]:
+        raise ExportError("rows: expected tensors of the example's shapes")
+    return prove(graph, TorchReference(network, signature), real or tensors, real=real is not None)
+
+
+def fold_network(
+    network: nn.Module,
+    signature: Signature,
+    tensors: Sequence[Tensor],
+    *,
+    mode: FoldMode,
+    allow_untrained: bool = False,
+) -> FoldedGraph:
+    """Have torch make a network's graph, and fold it.
+
+    Raises:
+        ExportError: If the network is in training mode, or torch can't trace it.
+        FoldingError: If a layer's figures are no statistics, or no data has updated them.
+    """
+    model = trace(network, signature, tensors)
+    return fold_graph(model, mode=mode, sources=_sources(network), allow_untrained=allow_untrained)
+
+
+def prove(graph: FoldedGraph, reference: Reference, rows: Sequence[Tensor], *, real: bool, seed: int = 0) -> Export:
+    """Verify a folded graph against its reference, and measure it.
+
+    Args:
+        graph: What was folded.
+        reference: What it has to agree with.
+        rows: One tensor an input.
+        real: Whether they are real rows.
+        seed: Of the random rows.
+
+    Raises:
+        VerificationError: If they do not agree.
+    """
+    verification = verify(reference, graph, rows, real=real, seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    count = max(2, min(SAMPLE_ROWS, SAMPLE_VALUES // values_a_row(rows)))
+    sample = [tensor[:count] if real else random_like(tensor, count, generator) for tensor in rows]
+    outputs, _ = reference.run(sample, [])
+    feed = {record.name: tensor.numpy() for record, tensor in zip(graph.inputs, sample, strict=True)}
+    return Export(
+        graph=graph,
+        verification=verification,
+        folding=_folding_record(graph, {key: array[:1] for key, array in feed.items()}),
+        sample=Sample(feed, {r.name: array for r, array in zip(graph.outputs, outputs, strict=True)}),
+    )
+
+
+def draft(
+    exported: Export,
+    *,
+    name: str,
+    network: NetworkRecord,
+    labels: tuple[str, ...] | None = None,
+    training: TrainingRecord | None = None,
+    **origin: Any,  # noqa: ANN401  parameters or source
+) -> BundleDraft:
+    """The bundle that an export becomes; ``origin`` is its ``parameters`` or its ``source``."""
+    graph = exported.graph
+    return BundleDraft(
+        name=name,
+        network=network,
+        inputs=graph.inputs,
+        outputs=graph.outputs,
+        labels=labels,
+        layers=graph.layers,
+        untracked=graph.untracked,
+        folding=exported.folding,
+        training=training,
+        verification=exported.verification,
+        model=graph.model,
+        normalization=graph.normalization,
+        tap_maps=graph.tap_maps,
+        sample=exported.sample,
+        **origin,
+    )
+
+
+def _sources(network: nn.Module) -> Callable[[str], LayerSource]:
+    layers = normalization_layers(network)
+
+    def source(name: str) -> LayerSource:
+        module = layers.get(name.partition("@")[0])
+        if module is None:
+            return LayerSource(FUNCTION, None, None)
+        tracked = module.num_batches_tracked
+        return LayerSource(type(module).__name__, module.momentum, None if tracked is None else int(tracked))
+
+    return source
+
+
+def _folding_record(graph: FoldedGraph, feed: Mapping[str, np.ndarray]) -> FoldingRecord:
+    folded = onnx.load_from_string(graph.model)
+    largest = max(
+        (float(np.abs(array).max()) for tensor in folded.graph.initializer if (array := _floats(tensor)).size),
+        default=0.0,
+    )
+    return FoldingRecord(
+        mode=graph.mode,
+        before=_graph_record(onnx.load_from_string(graph.unfolded), len(graph.unfolded)),
+        after=_graph_record(folded, len(graph.model)),
+        speedup=round(measure_speedup(graph.unfolded, graph.model, feed), 3),
+        warnings=tuple(precision_warnings(graph.layers, graph.normalization, largest)),
+    )
+
+
+def _floats(tensor: onnx.TensorProto) -> np.ndarray:
+    array = onnx.numpy_helper.to_array(tensor)
+    return array if array.dtype.kind == "f" else np.zeros(0)
+
+
+def _graph_record(model: onnx.ModelProto, size: int) -> GraphRecord:
+    kinds = [node.op_type for node in model.graph.node]
+    return GraphRecord(nodes=len(kinds), normalization_nodes=kinds.count(OPERATOR), bytes=size)

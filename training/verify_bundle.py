@@ -1,0 +1,72 @@
+"""This module verifies a published bundle once more, against what it was made from."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from models.bundle import SOURCE_FILE, Bundle
+from models.manifest import VerificationRecord
+from training.errors import RecipeError, one_line
+from training.folded import FoldedGraph
+from training.import_onnx import unfolded_graph
+from training.loading import load_network
+from training.networks import build_network
+from training.onnx_file import FileReference, OnnxFile
+from training.references import Reference, TorchReference
+from training.tracing import read_signature
+from training.verify import verify
+
+
+def verify_bundle(bundle: Bundle, network: str | None = None) -> VerificationRecord:
+    """Rebuild what a bundle was made from out of its own files, and compare its graph with it anew.
+
+    Args:
+        bundle: Its files are intact.
+        network: What builds the network, ``package.module:factory``, where it is none of the library's. A manifest may
+            name such a factory, but no code is run because a manifest says so.
+
+    Raises:
+        RecipeError: If its network can't be built here.
+        VerificationError: If the two disagree.
+        BundleError: If a file of the bundle is damaged, or what it was made from was not published.
+    """
+    manifest = bundle.manifest
+    rows = [torch.from_numpy(bundle.sample().inputs[record.name]) for record in manifest.inputs]
+    graph = FoldedGraph(
+        mode=manifest.folding.mode,
+        model=bundle.model_path.read_bytes(),
+        unfolded=b"",
+        inputs=manifest.inputs,
+        outputs=manifest.outputs,
+        layers=manifest.layers,
+        untracked=manifest.untracked,
+        normalization=bundle.normalization(),
+        tap_maps=bundle.tap_maps(),
+    )
+    reference: Reference
+    if SOURCE_FILE in manifest.files:
+        reference = FileReference(OnnxFile(bundle.source()), unfolded_graph(bundle.source()))
+    else:
+        rebuilt = _rebuild(bundle, network)
+        signature, _ = read_signature(rebuilt, tuple(rows))
+        reference = TorchReference(rebuilt, signature)
+    return verify(reference, graph, rows, real=True, seed=manifest.version)
+
+
+def _rebuild(bundle: Bundle, network: str | None) -> nn.Module:
+    described = bundle.manifest.network
+    if network is None and ":" in described.name:
+        raise RecipeError(
+            f"network: this bundle's is {described.name}, which is not of the library; name what builds it: "
+            "--network package.module:factory"
+        )
+    rebuilt = load_network(network, {}) if network else build_network(described.name, described.arguments)
+    state = {name: torch.from_numpy(array) for name, array in bundle.parameters().items()}
+    try:
+        rebuilt.load_state_dict(state)
+    except RuntimeError as error:
+        raise RecipeError(
+            f"network {network or described.name}: parameters.npz does not fit it: {one_line(error)}"
+        ) from error
+    return rebuilt.eval()
