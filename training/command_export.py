@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 import yaml
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from models.bundle import Bundle
 from models.datatypes import DATATYPES
-from models.manifest import NetworkRecord
+from models.manifest import Arguments, NetworkRecord
 from models.store import Store
 from training.errors import RecipeError
 from training.loading import load_checkpoint, load_network
@@ -60,15 +62,15 @@ def parse_arguments(texts: Sequence[str]) -> dict[str, Any]:
     Raises:
         RecipeError: If one is written otherwise.
     """
-    arguments = {}
+    arguments: dict[str, Any] = {}
     for text in texts:
         key, separator, value = text.partition("=")
-        try:
-            arguments[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise RecipeError(f"--argument {key}: expected a YAML value, got {value!r}") from error
         if not separator:
             raise RecipeError(f"--argument: expected key=value, got {text!r}")
+        try:
+            arguments |= TypeAdapter(Arguments).validate_python({key: yaml.safe_load(value)})
+        except (yaml.YAMLError, ValidationError) as error:
+            raise RecipeError(f"--argument {key}: expected a YAML value that JSON has too, got {value!r}") from error
     return arguments
 
 
@@ -101,9 +103,11 @@ def _parse_shape(text: str) -> tuple[str | None, Tensor]:
         raise RecipeError(f"--input-shape: expected sizes above 0, got {text!r}")
     kind = torch.from_numpy(np.zeros(0, kinds[datatype])).dtype
     generator = torch.Generator().manual_seed(0)
-    if kind.is_floating_point:
-        return match["name"], torch.randn(shape, generator=generator).to(kind)
-    return match["name"], torch.randint(2, shape, generator=generator).to(kind)
+    draw = torch.randn if kind.is_floating_point else partial(torch.randint, 2)
+    try:
+        return match["name"], draw(shape, generator=generator).to(kind)
+    except (RuntimeError, TypeError) as error:  # so many bytes there are not, or a size has no 64 bits
+        raise RecipeError(f"--input-shape: expected rows that fit into memory, got {text!r}") from error
 
 
 def _like(example: ExampleInputs, rows: Mapping[str, Tensor]) -> ExampleInputs:

@@ -12,8 +12,8 @@ TrainingError
 
 
 def one_line(error: Exception) -> str:
-    """The text of somebody else's error, in one line."""
-    return " ".join(str(error).split())
+    """The text of somebody else's error, in one line; its kind where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 class TrainingError(Exception):

@@ -19,7 +19,7 @@ from training.folded import FoldedGraph, LayerSource, fold_graph
 from training.folding.sites import OPERATOR, name_layers
 from training.onnx_file import FOLDED_OPSET, FileReference, OnnxFile, read_file
 from training.publishing import draft, prove
-from training.rows import read_rows
+from training.rows import read_rows, rows_in_order
 
 EXAMPLE_ROWS = 16
 
@@ -59,7 +59,7 @@ def import_onnx(
     try:
         taken = OnnxFile(source)
         folded = _fold(taken, mode=fold, allow_untrained=allow_untrained)
-        example = _example(folded.inputs) if real is None else _in_order(real, folded.inputs)
+        example = _example(folded.inputs) if real is None else rows_in_order(real, folded.inputs)
         exported = prove(folded, FileReference(taken, folded.unfolded), example, real=real is not None)
     except VerificationError as error:
         raise ImportingError(f"{file}: {error}{_hint(taken, folded, real)}") from error
@@ -119,20 +119,3 @@ def _example(inputs: Sequence[TensorRecord]) -> list[Tensor]:
         array = generator.standard_normal(shape) if kind.kind == "f" else generator.integers(2, size=shape)
         tensors.append(torch.from_numpy(array.astype(kind)))
     return tensors
-
-
-def _in_order(rows: Mapping[str, Tensor], inputs: Sequence[TensorRecord]) -> list[Tensor]:
-    names = [record.name for record in inputs]
-    if set(rows) != set(names):
-        raise ImportingError(f"rows: expected the arrays {sorted(names)}, got {sorted(rows)}")
-    for record in inputs:
-        array = rows[record.name].numpy()
-        if not record.accepts(array.shape) or array.dtype != DATATYPES[record.datatype] or not array.size:
-            raise ImportingError(
-                f"rows: {record.name}: expected {record.datatype} of shape {list(record.shape)}, "
-                f"got {array.dtype} of shape {list(array.shape)}"
-            )
-    counts = {name: len(rows[name]) for name in names}
-    if len(set(counts.values())) > 1:
-        raise ImportingError(f"rows: expected the same number of rows in every array, got {counts}")
-    return [rows[name] for name in names]

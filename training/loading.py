@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pickle
 import sys
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,19 +37,28 @@ def load_network(name: str, arguments: Mapping[str, Any]) -> nn.Module:
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     try:
-        factory = getattr(importlib.import_module(module_name), attribute)
-    except AttributeError as error:
-        raise RecipeError(f"network: expected {attribute!r} in {module_name}, it has none") from error
+        module = importlib.import_module(module_name)
+    except SystemExit as error:  # of a script that does its work when it is imported
+        raise RecipeError(f"network: expected a module {module_name!r} that can be imported, it exits") from error
     except Exception as error:  # importing runs code, which may raise anything
         raise RecipeError(
             f"network: expected a module {module_name!r} that can be imported: {one_line(error)}"
         ) from error
+    factory = getattr(module, attribute, None)
+    if factory is None:
+        raise RecipeError(f"network: expected {attribute!r} in {module_name}, it has none")
     try:
         network = factory(**arguments)
     except Exception as error:
         raise RecipeError(f"network {name}: expected a factory that can be called so: {one_line(error)}") from error
     if not isinstance(network, nn.Module):
         raise RecipeError(f"network {name}: expected a torch.nn.Module, got {type(network).__name__}")
+    for key, parameter in network.named_parameters():
+        if isinstance(parameter, nn.UninitializedParameter):
+            raise RecipeError(
+                f"network {name}: {key}: expected a parameter of a known shape, got a lazy one; have the factory call "
+                "the network once"
+            )
     return network
 
 
@@ -61,8 +71,8 @@ def load_checkpoint(network: nn.Module, path: Path) -> None:
     Raises:
         CheckpointError: If the file can't be read so, holds no parameters, or lacks some, has others or other shapes.
     """
-    parameters = _parameters(path)
     expected = network.state_dict()
+    parameters = _without_prefixes(_parameters(path), expected)
     counters = {key for key in expected if key.endswith("num_batches_tracked")}  # old checkpoints have none
     missing = [key for key in expected if key not in parameters and key not in counters]
     extra = [key for key in parameters if key not in expected]
@@ -83,14 +93,22 @@ def _parameters(path: Path) -> dict[str, Tensor]:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
     if not isinstance(content, Mapping) or not content:
-        raise CheckpointError(f"{path}: expected tensors by name, got {type(content).__name__}")
+        found = "none" if content == {} else type(content).__name__
+        raise CheckpointError(f"{path}: expected tensors by name, got {found}")
     parameters = {str(key): value for key, value in content.items()}
     for key, value in parameters.items():
         if not isinstance(value, Tensor):
             raise CheckpointError(f"{path}: {key}: expected a tensor, got {type(value).__name__}")
-    for prefix in PREFIXES:
-        if all(key.startswith(prefix) for key in parameters):
-            parameters = {key.removeprefix(prefix): value for key, value in parameters.items()}
+    return parameters
+
+
+def _without_prefixes(parameters: dict[str, Tensor], expected: Mapping[str, object]) -> dict[str, Tensor]:
+    """Parameters without what wrappers put before every name, unless the network itself has it there."""
+    while not any(key in expected for key in parameters):
+        shared = [prefix for prefix in PREFIXES if all(key.startswith(prefix) for key in parameters)]
+        if not shared:
+            break
+        parameters = {key.removeprefix(shared[0]): value for key, value in parameters.items()}
     return parameters
 
 
@@ -100,7 +118,8 @@ def _read(path: Path) -> object:
     try:
         if path.suffix == ".safetensors":
             return importlib.import_module("safetensors.torch").load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # torch warns of what it then refuses
+            return torch.load(path, map_location="cpu", weights_only=True)
     except ModuleNotFoundError as error:
         raise CheckpointError(f"{path}: expected the package safetensors to be installed, it is not") from error
     except pickle.UnpicklingError as error:
@@ -109,7 +128,10 @@ def _read(path: Path) -> object:
             "save network.state_dict() instead"
         ) from error
     except Exception as error:  # torch raises a dozen kinds for what is no such file
-        raise CheckpointError(f"{path}: expected a checkpoint that torch can read: {one_line(error)[:200]}") from error
+        said = one_line(error).partition(". ")[0]
+        raise CheckpointError(
+            f"{path}: expected a whole file that torch.save wrote, it can't be read ({said})"
+        ) from error
 
 
 def _some(keys: list[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import onnx
@@ -22,8 +22,9 @@ from training.folding.sites import FUNCTION, OPERATOR
 from training.normalization import normalization_layers
 from training.precision import precision_warnings
 from training.references import Reference, TorchReference
+from training.rows import rows_in_order
 from training.speed import measure_speedup
-from training.tracing import ExampleInputs, Signature, read_signature, trace
+from training.tracing import ExampleInputs, Signature, named_tensors, read_signature, trace
 from training.verify import random_like, values_a_row, verify
 
 SAMPLE_ROWS = 16
@@ -54,7 +55,7 @@ def export(  # noqa: PLR0913  the one call for people: all but two are by name, 
     """Export a network in inference mode, fold its normalization layers, prove it, and publish it.
 
     Args:
-        network: In inference mode (``network.eval()``), on any device; it stays as it is.
+        network: In inference mode (``network.eval()``), on the CPU; it stays as it is.
         example_inputs: What it is called with: a tensor, a tuple of arguments, or a dictionary of them; at least two
             rows in every tensor. Only their shapes and types matter, unless they are whole numbers.
         store: Where to publish.
@@ -71,16 +72,19 @@ def export(  # noqa: PLR0913  the one call for people: all but two are by name, 
         TrainingError: If any of it can't be done; nothing is published then.
         StoreError: If the store can't be written to.
     """
+    if fold not in get_args(FoldMode):
+        raise ExportError(f"fold: expected one of {', '.join(get_args(FoldMode))}, got {fold!r}")
+    destination = store if isinstance(store, Store) else Store(Path(store))
+    destination.versions(name)  # refuses a name that no model can have, before minutes of work
     exported = export_network(network, example_inputs, mode=fold, rows=rows, allow_untrained=allow_untrained)
     described = described_as or NetworkRecord(
         name=f"{type(network).__module__}:{type(network).__qualname__}",
         arguments={},
         parameters=sum(parameter.numel() for parameter in network.parameters()),
     )
-    parameters = {key: tensor.detach().cpu().numpy() for key, tensor in network.state_dict().items()}
-    return (store if isinstance(store, Store) else Store(Path(store))).publish(
-        draft(exported, name=name, network=described, parameters=parameters)
-    )
+    state = network.state_dict()
+    parameters = {key: value.detach().numpy() for key, value in state.items() if isinstance(value, Tensor)}
+    return destination.publish(draft(exported, name=name, network=described, parameters=parameters))
 
 
 def export_network(
@@ -108,9 +112,11 @@ def export_network(
     input_names, output_names = names or (None, None)
     signature, tensors = read_signature(network, example, input_names=input_names, output_names=output_names)
     graph = fold_network(network, signature, tensors, mode=mode, allow_untrained=allow_untrained)
-    real = read_signature(network, rows)[1] if rows is not None else None
-    if real is not None and [t.shape[1:] for t in real] != [t.shape[1:] for t in tensors]:
-        raise ExportError("rows: expected tensors of the example's shapes")
+    real = None
+    if rows is not None:
+        names_here = dict(zip(named_tensors(network, example), signature.input_names, strict=True))
+        found = named_tensors(network, rows)
+        real = rows_in_order({names_here.get(name, name): tensor for name, tensor in found.items()}, graph.inputs)
     return prove(graph, TorchReference(network, signature), real or tensors, real=real is not None)
 
 

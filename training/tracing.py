@@ -62,33 +62,40 @@ def read_signature(
         ExportError: If the example holds anything but tensors of at least two rows, the network can't be called with
             it, gives anything but tensors, or has another number of tensors than names.
     """
-    call = _call(example)
-    leaves, structure = pytree.tree_flatten(call)
-    inputs = _input_names(network, call)
-    for name, leaf in zip(inputs, leaves, strict=True):
-        if not isinstance(leaf, Tensor):
-            raise ExportError(f"{name}: expected a tensor, got {type(leaf).__name__}")
-        if leaf.ndim == 0 or len(leaf) < 2:
-            raise ExportError(f"{name}: expected at least two rows in every input, got shape {tuple(leaf.shape)}")
-    if not leaves:
-        raise ExportError("example: expected at least one tensor, got none")
-    unnamed = Signature(tuple(inputs), (), structure)
+    refuse_unready(network)  # before it runs, which would move the statistics of one in training mode
+    tensors = named_tensors(network, example)
+    leaves, structure = list(tensors.values()), pytree.tree_structure(_call(example))
     try:
         arguments, by_name = pytree.tree_unflatten([leaf.clone() for leaf in leaves], structure)
         with torch.no_grad():
             given = network(*arguments, **by_name)
     except Exception as error:  # whatever a network raises, this is what it means
         raise ExportError(f"network: expected to take the example: {_root_cause(error)}") from error
-    outputs = _output_names(given)
     _tensors(given)
-    return (
-        Signature(
-            _chosen("input_names", input_names, unnamed.input_names),
-            _chosen("output_names", output_names, outputs),
-            structure,
-        ),
-        tuple(leaves),
-    )
+    inputs = _chosen("input_names", input_names, tuple(tensors))
+    own = tuple(f"{name}.output" if name in inputs else name for name in _output_names(given))
+    return Signature(inputs, _chosen("output_names", output_names, own), structure), tuple(leaves)
+
+
+def named_tensors(network: nn.Module, example: ExampleInputs) -> dict[str, Tensor]:
+    """The tensors of an example, under the names of the network's parameters that take them.
+
+    Raises:
+        ExportError: If it holds anything but tensors of at least two rows.
+    """
+    call = _call(example)
+    tensors: dict[str, Tensor] = {}
+    for name, leaf in zip(_input_names(network, call), pytree.tree_leaves(call), strict=True):
+        if not isinstance(leaf, Tensor):
+            raise ExportError(f"{name}: expected a tensor, got {type(leaf).__name__}")
+        if leaf.ndim == 0 or len(leaf) < 2:
+            raise ExportError(f"{name}: expected at least two rows in every input, got shape {tuple(leaf.shape)}")
+        if name in tensors:
+            raise ExportError(f"{name}: expected every name once, got it twice")
+        tensors[name] = leaf.detach()
+    if not tensors:
+        raise ExportError("example: expected at least one tensor, got none")
+    return tensors
 
 
 def trace(network: nn.Module, signature: Signature, tensors: Sequence[Tensor]) -> ir.Model:
@@ -102,12 +109,12 @@ def trace(network: nn.Module, signature: Signature, tensors: Sequence[Tensor]) -
     Raises:
         ExportError: If the network is in training mode, a layer's figures are no statistics, or torch can't trace it.
     """
-    refuse_training_mode(network)
+    refuse_unready(network)
     for name, module in normalization_layers(network).items():
         check_layer(name, module)
     arguments, by_name = pytree.tree_unflatten(list(tensors), signature.structure)
+    taken = inspect.signature(network.forward).bind(*arguments, **by_name).arguments
     batch = {0: torch.export.Dim.DYNAMIC}
-    shapes = pytree.tree_map(lambda _: batch, (arguments, by_name))
     with _quiet_exporter():
         try:
             program = torch.onnx.export(
@@ -119,25 +126,34 @@ def trace(network: nn.Module, signature: Signature, tensors: Sequence[Tensor]) -
                 verbose=False,
                 input_names=list(signature.input_names),
                 output_names=list(signature.output_names),
-                dynamic_shapes=shapes[1] if by_name else shapes[0],
+                dynamic_shapes=pytree.tree_map(lambda _: batch, dict(taken)),
             )
         except Exception as error:  # torch raises dozens of kinds here, and all mean this
             cause = _root_cause(error)
             raise ExportError(f"network: expected a module that torch.export can trace: {cause}") from error
     assert program is not None
+    graph = program.model.graph
     passes.OutputFixPass()(program.model)
-    for value, name in zip(program.model.graph.outputs, signature.output_names, strict=True):
+    for value in [*graph.initializers.values(), *(output for node in graph for output in node.outputs)]:
+        if value.name in (*signature.input_names, *signature.output_names):  # the exporter minds no names but its own
+            value.name = f"{value.name}.inner"
+    for value, name in zip(graph.outputs, signature.output_names, strict=True):
         value.name = name  # where two are one tensor, the exporter named it once
     return program.model
 
 
-def refuse_training_mode(network: nn.Module) -> None:
-    """Raise ExportError for a network that is not in inference mode, or of which a part is not."""
+def refuse_unready(network: nn.Module) -> None:
+    """Raise ExportError for a network of which a part is in training mode, compiled, or elsewhere than on the CPU."""
     for name, module in network.named_modules():
         if module.training:
             raise ExportError(
                 f"{name or 'network'}: expected inference mode, got training mode; call network.eval() first"
             )
+        if hasattr(module, "_orig_mod"):
+            raise ExportError(f"{name or 'network'}: expected no compiled module; export its _orig_mod instead")
+    for name, tensor in (*network.named_parameters(), *network.named_buffers()):
+        if tensor.device.type != "cpu":
+            raise ExportError(f"{name}: expected values on the CPU, got a tensor on {tensor.device}")
 
 
 def _call(example: ExampleInputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -172,10 +188,8 @@ def _input_names(network: nn.Module, call: tuple[tuple[Any, ...], dict[str, Any]
 def _output_names(given: object) -> tuple[str, ...]:
     if isinstance(given, Tensor):
         return ("output",)
-    paths = [[_key(part) for part in path] for path, _ in pytree.tree_flatten_with_path(given)[0]]
-    return tuple(f"output_{path[0]}" if path[0].isdigit() else path[0] for path in paths if len(path) == 1) + tuple(
-        ".".join(path) for path in paths if len(path) != 1
-    )
+    paths = [".".join(_key(part) for part in path) for path, _ in pytree.tree_flatten_with_path(given)[0]]
+    return tuple(f"output_{path}" if path[:1].isdigit() else path for path in paths)
 
 
 def _key(part: Any) -> str:  # noqa: ANN401  one of torch's kinds of keys

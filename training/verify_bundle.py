@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from models.bundle import SOURCE_FILE, Bundle
 from models.manifest import VerificationRecord
@@ -14,7 +18,7 @@ from training.loading import load_network
 from training.networks import build_network
 from training.onnx_file import FileReference, OnnxFile
 from training.references import Reference, TorchReference
-from training.tracing import read_signature
+from training.tracing import ExampleInputs, read_signature
 from training.verify import verify
 
 
@@ -23,8 +27,9 @@ def verify_bundle(bundle: Bundle, network: str | None = None) -> VerificationRec
 
     Args:
         bundle: Its files are intact.
-        network: What builds the network, ``package.module:factory``, where it is none of the library's. A manifest may
-            name such a factory, but no code is run because a manifest says so.
+        network: What builds the network, ``package.module:factory``, where it is none of the library's; it is called
+            with the manifest's arguments. A manifest may name such a factory, but no code is run because a manifest
+            says so.
 
     Raises:
         RecipeError: If its network can't be built here.
@@ -32,7 +37,8 @@ def verify_bundle(bundle: Bundle, network: str | None = None) -> VerificationRec
         BundleError: If a file of the bundle is damaged, or what it was made from was not published.
     """
     manifest = bundle.manifest
-    rows = [torch.from_numpy(bundle.sample().inputs[record.name]) for record in manifest.inputs]
+    sample = bundle.sample().inputs
+    rows = {record.name: torch.from_numpy(sample[record.name]) for record in manifest.inputs}
     graph = FoldedGraph(
         mode=manifest.folding.mode,
         model=bundle.model_path.read_bytes(),
@@ -49,9 +55,23 @@ def verify_bundle(bundle: Bundle, network: str | None = None) -> VerificationRec
         reference = FileReference(OnnxFile(bundle.source()), unfolded_graph(bundle.source()))
     else:
         rebuilt = _rebuild(bundle, network)
-        signature, _ = read_signature(rebuilt, tuple(rows))
+        signature, _ = read_signature(rebuilt, _call(rebuilt, rows))
         reference = TorchReference(rebuilt, signature)
-    return verify(reference, graph, rows, real=True, seed=manifest.version)
+    return verify(reference, graph, list(rows.values()), real=True, seed=manifest.version)
+
+
+def _call(network: nn.Module, rows: Mapping[str, Tensor]) -> ExampleInputs:
+    """What a network is called with: arguments by name where it has parameters of these names, by place elsewhere."""
+    by_name: dict[str, Any] = {}
+    for name, tensor in rows.items():
+        *path, last = name.split(".")
+        inner = by_name
+        for key in path:
+            inner = inner.setdefault(key, {})
+        inner[last] = tensor
+    parameters = inspect.signature(network.forward).parameters.values()
+    known = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    return by_name if by_name.keys() <= known else tuple(rows.values())
 
 
 def _rebuild(bundle: Bundle, network: str | None) -> nn.Module:
@@ -61,7 +81,8 @@ def _rebuild(bundle: Bundle, network: str | None) -> nn.Module:
             f"network: this bundle's is {described.name}, which is not of the library; name what builds it: "
             "--network package.module:factory"
         )
-    rebuilt = load_network(network, {}) if network else build_network(described.name, described.arguments)
+    build = load_network if network else build_network
+    rebuilt = build(network or described.name, described.arguments)
     state = {name: torch.from_numpy(array) for name, array in bundle.parameters().items()}
     try:
         rebuilt.load_state_dict(state)

@@ -95,10 +95,13 @@ def run_graph(graph: FoldedGraph, *rows: Tensor) -> Arrays:
 def held_by_taps(graph: FoldedGraph, *rows: Tensor) -> Arrays:
     """What the tap of every layer holds, by the layer's name, channels along axis 0."""
     found = run_graph(graph, *rows)
-    return {
+    held = {
         layer.name: np.moveaxis(found[layer.tap.tensor], layer.tap.channel_axis, 0).reshape(layer.channels, -1)
         for layer in graph.layers
     }
+    for name, tap_map in graph.tap_maps.items():  # channels of which it tells nothing
+        held[name] = np.where(tap_map.scale[:, None] == 0, 0, held[name])
+    return held
 
 
 def observed_layers(network: nn.Module, graph: FoldedGraph, *rows: Tensor) -> Arrays:

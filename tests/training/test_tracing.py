@@ -191,6 +191,24 @@ def test_tensors_in_dictionaries_are_named_by_their_keys() -> None:
     }
 
 
+def test_nested_outputs_are_named_by_where_they_are_in_the_order_in_which_they_come() -> None:
+    network = build(
+        lambda: nn.Sequential(
+            nn.Linear(3, 4), nn.BatchNorm1d(4), Forward(lambda _, y: ((y, {"twice": 2 * y}), [y + 1, y - 1]))
+        )
+    )
+    rows = normal_rows(3, 3)
+
+    graph = folded(network, rows)
+
+    found = run_graph(graph, rows)
+    with torch.no_grad():
+        (y, doubled), (more, less) = network(rows)
+    expected = {"output_0.0": y, "output_0.1.twice": doubled["twice"], "output_1.0": more, "output_1.1": less}
+    assert [tensor.name for tensor in graph.outputs] == list(expected)
+    assert max(relative_error(found[name], tensor.numpy()) for name, tensor in expected.items()) <= TOLERANCE
+
+
 def test_tensors_without_names_are_named_after_parameters_and_places() -> None:
     network = build(Lookup)
 

@@ -244,7 +244,7 @@ def test_rounding_errors_that_the_network_has_too_are_told_and_pass() -> None:
     assert tap.max_relative_error > record.tap_tolerance
     assert tap.rounding_error is not None
     assert tap.exact_error is not None
-    assert tap.exact_error <= 4 * tap.rounding_error
+    assert tap.exact_error <= 10 * tap.rounding_error
 
 
 def test_a_wrong_graph_of_such_a_network_is_refused_all_the_same() -> None:

@@ -11,11 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from models.manifest import FoldMode, Placement
 from training.folding import values
 from training.folding.backward import push_up
 from training.folding.clamp import bound_input, rectifier_behind
 from training.folding.forward import push_down
+from training.folding.obstacle import Obstacle
 from training.folding.plan import Plan
 from training.folding.remainder import (
     fold_both_ways,
@@ -66,6 +69,14 @@ def _fold_through_rectifier(plan: Plan, site: Site) -> None:
     plan.then(site.bypass)
 
 
+def _fold_through_one_bound(plan: Plan, site: Site) -> None:
+    """As a single node in place of the rectifier: where it only bounds below, and the scales have one sign."""
+    signs = np.sign(site.affine.scale)
+    if rectifier_behind(site.output).bounds[1] != np.inf or len(np.unique(signs[signs != 0])) > 1:
+        raise Obstacle("it would take two bounds")
+    _fold_through_rectifier(plan, site)
+
+
 def _keep(plan: Plan, site: Site) -> None:
     del plan, site
 
@@ -74,6 +85,7 @@ BACKWARD = Rule(_fold_backward, "folded-backward", "output", "backward")
 FORWARD = Rule(_fold_forward, "folded-forward", "input", "forward")
 BOTH_WAYS = Rule(fold_both_ways, "folded-forward", "input")
 THROUGH_RECTIFIER = Rule(_fold_through_rectifier, "folded-forward", "input")
+THROUGH_ONE_BOUND = Rule(_fold_through_one_bound, "folded-forward", "input")
 
 ONE_SUM = (
     Rule(leave_shift_behind_rectifier_bounds, "affine", "input", leaves="Its scale went into {into}, a sum stayed"),
@@ -92,4 +104,4 @@ def rules(mode: FoldMode, site: Site) -> list[Rule]:
         return [*exact, THROUGH_RECTIFIER, *ONE_SUM, PRODUCT_AND_SUM]
     if values.rank(site.input) == IMAGE_AXES:
         return [*exact, KEEP]
-    return [*exact, THROUGH_RECTIFIER, KEEP]
+    return [*exact, THROUGH_ONE_BOUND, KEEP]

@@ -37,11 +37,15 @@ class Tap:
     held: Affine
 
     def map(self, channels: int) -> tuple[Array, Array] | None:
-        """Scale and shift of what the tensor holds, ``(channels,)`` each; None where it holds the thing itself."""
+        """Scale and shift of what the tensor holds, ``(channels,)`` each; None where it holds the thing itself.
+
+        Both are 0 in a channel of which the tensor tells nothing: behind a layer that scales it by 0.
+        """
         scale, shift = self.held.channels(self.axis, channels)
         if (scale == 1).all() and not shift.any():
             return None
-        return scale.copy(), shift.copy()
+        told = np.isfinite(scale) & (scale != 0)
+        return np.where(told, scale, 0.0), np.where(told, shift, 0.0)
 
 
 class Taps:

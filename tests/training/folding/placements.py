@@ -528,7 +528,15 @@ PRE_ACTIVATION = side_by_side(
         {"1": "kept does not commute with a shift"},
         {"1": "folded-forward 5"},
     ),
-    vectors=Placement(before(lambda: [nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 3)]), (5,), {"1": "folded-forward 3"}),
+    vectors=Placement(
+        before(lambda: [nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 3)]),
+        (5,),
+        {"1": "kept does not commute with a shift"},
+        {"1": "folded-forward 3"},
+    ),
+    vectors_of_positive_scales=Placement(
+        before(lambda: [positive(nn.BatchNorm1d(5)), nn.ReLU(), nn.Linear(5, 3)]), (5,), {"1": "folded-forward 3"}
+    ),
     two_readers=Placement(  # as in ResNet v2 (He et al. 2016b), where a block's shortcut projects
         lambda: Forward(
             lambda net, x: net.a(y := net.norm(x.tanh()).relu()) + net.b(y),
