@@ -13,7 +13,7 @@ TRAINING = $(VENV)/.installed-training
 DEV = $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help serve train test check format constraints image clean
+.PHONY: help serve train test check format bench-folding constraints image clean
 
 help:  ## List these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -36,6 +36,11 @@ check: $(DEV)  ## Format, lint, types, and the arrows between rooms
 format: $(DEV)  ## Format the code and mend what lint can mend
 	$(VENV)/bin/ruff format
 	$(VENV)/bin/ruff check --fix
+
+bench-folding: $(DEV)  ## Measure folding over many architectures, into docs/folding-results.md (two hours)
+	for command in verify speed bounds rules; do \
+	  $(VENV)/bin/python -m benchmarks.folding $$command --results runs/folding.jsonl --output runs/$$command.md; done
+	$(VENV)/bin/python -m benchmarks.folding page --results runs/folding.jsonl --output docs/folding-results.md
 
 constraints: $(DEV)  ## Write the installed versions into constraints.txt
 	{ head -n 1 constraints.txt; $(VENV)/bin/python -m pip freeze --exclude-editable --disable-pip-version-check \

@@ -41,7 +41,7 @@ RANDOM_VALUES = 2**20
 
 ROUNDINGS = 10.0
 """How many times further than the network itself the graph may be off the network in float64, where rounding errors
-grow beyond the tolerances: one digit. Two ways to run one unfolded network, torch and ONNX Runtime, differ by up to 5."""
+grow beyond the tolerances: one digit. Torch and ONNX Runtime, running one unfolded network, differ by up to 5."""
 
 VALUES_AT_ONCE = 2**19
 """Rows run in batches of about this many values, so that what all layers give fits into memory."""

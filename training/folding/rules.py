@@ -1,9 +1,9 @@
 """This module is the list of rules, in the order in which they are tried, and when each is worth it.
 
 ``complete`` uses them all, so that no normalization node stays. ``fast`` uses those that leave nothing behind; of the
-others, those that are no slower under ONNX Runtime than the node they replace, as measured by
-``benchmarks/folding_rules.py``: there the runtime runs a layer of images and the rectifier behind it in one pass over
-its own memory layout, which a sum or bounds would leave.
+others, those that are no slower under ONNX Runtime than the node they replace, as ``python -m benchmarks.folding rules``
+measures. There the runtime runs a layer of images and the rectifier behind it in one pass over its own memory layout,
+which a sum or bounds would leave.
 """
 
 from __future__ import annotations
