@@ -110,3 +110,15 @@ def test_the_example_classifies_its_digits(demo_server: Server) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
     assert done.stdout.splitlines() == [f"a {digit} is taken for a {digit}" for digit in (0, 1, 2)], done.stderr
+
+
+def test_the_example_exports_a_network_of_its_own(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "examples" / "export_your_own.py"), str(tmp_path / "store")]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    assert done.stdout.splitlines() == [
+        "hidden.1: folded-backward into hidden.0",
+        "hidden.3: folded-forward into head",
+    ], done.stderr
+    assert (tmp_path / "store" / "tagger" / "1" / "manifest.json").is_file()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import sys
@@ -12,7 +13,6 @@ import torch
 from torch import nn
 
 from models.bundle import PARAMETERS_FILE, Bundle
-from models.store import Store
 from tests.damage import change_manifest, replace_arrays
 from tests.training.examples import normal_rows
 from training import export
@@ -56,19 +56,23 @@ def factories(folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def bundle(factories: Path) -> Bundle:
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the command made of a factory with an argument, its inputs in another order than the network's."""
+    folder = tmp_path_factory.mktemp("published")
+    (folder / "my_networks.py").write_text(FACTORIES)
     options = ["--network", "my_networks:Difference", "--argument", "width=7", *SHAPES]
-    assert main(["export", *options, "--name", "mine", "--store", "store"]) == 0
-    forget(factories)
-    return Store(Path("store")).open("mine", 1)
-
-
-def forget(folder: Path) -> None:
-    """Take back that the module was imported."""
+    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", list(sys.path))
+        assert main(["export", *options, "--name", "mine", "--store", "store"]) == 0
     del sys.modules["my_networks"]
-    (folder / "imported").unlink()
+    return folder / "store" / "mine" / "1"
+
+
+@pytest.fixture
+def bundle(published: Path, factories: Path) -> Bundle:
+    """A copy that a test may change; in this process its module was not imported yet."""
+    return Bundle.open(Path(shutil.copytree(published, factories / "bundle")))
 
 
 def exported(factory: str, example: tuple[torch.Tensor, ...] | dict[str, object]) -> Bundle:
@@ -127,13 +131,15 @@ def test_inputs_in_a_dictionary_or_a_list_of_arguments_find_their_place(factory:
     assert len(record.checks) == 2
 
 
-def test_other_parameters_than_the_published_graphs_are_noticed(bundle: Bundle) -> None:
-    copy = Path(shutil.copytree(bundle.path, "copy"))
-    replace_arrays(copy, PARAMETERS_FILE, lambda arrays: arrays["norm.running_mean"].__iadd__(0.01))
+def test_other_parameters_than_the_published_graphs_are_noticed(
+    bundle: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replace_arrays(bundle.path, PARAMETERS_FILE, lambda arrays: arrays["norm.running_mean"].fill(0.5))
 
-    code = main(["verify", str(copy), "--network", "my_networks:Difference"])
+    code = main(["verify", str(bundle.path), "--network", "my_networks:Difference"])
 
     assert code == 1
+    assert re.fullmatch(r"bntrain: output: on random rows the folded graph is [^\n]+\n", capsys.readouterr().err)
 
 
 def test_a_network_that_the_parameters_do_not_fit_is_refused(bundle: Bundle, factories: Path) -> None:

@@ -162,6 +162,9 @@ def _no_negative_scale(node: ir.Node, affine: Affine) -> None:
 
 def _interpolation(node: ir.Node, affine: Affine) -> None:
     del affine
+    source, target = (values.shape(_one(side)) for side in (node.inputs[0], node.outputs[0]))
+    if source[1] != target[1]:
+        raise Obstacle(f"{_name(node)} interpolates between channels")
     mode = node.attributes.get_string("mode", "nearest")
     if (
         mode not in ("nearest", "linear")

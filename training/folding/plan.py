@@ -82,9 +82,7 @@ class Plan:
         Raises:
             Obstacle: If that would hide from a layer observed there what it has to see.
         """
-        hidden = self.taps.observed_at(value)
-        if hidden and not affine.scale.all():
-            raise Obstacle(f"a scale of 0 would hide where {hidden[0]} is observed")
+        self.taps.refuse_hiding(value, affine)
         self._changed[value] = affine.after(self._changed[value]) if value in self._changed else affine
 
     def take_in_before(self, node: ir.Node, affine: Affine) -> None:

@@ -1,8 +1,8 @@
 """This module is the list of rules, in the order in which they are tried, and when each is worth it.
 
 ``complete`` uses them all, so that no normalization node stays. ``fast`` uses those that leave nothing behind; of the
-others, those that are no slower under ONNX Runtime than the node they replace, as ``python -m benchmarks.folding rules``
-measures. There the runtime runs a layer of images and the rectifier behind it in one pass over its own memory layout,
+others, those that are no slower under ONNX Runtime than the node they replace. ``python -m benchmarks.folding rules``
+measures that: the runtime runs a layer of images and the rectifier behind it in one pass over its own memory layout,
 which a sum or bounds would leave.
 """
 

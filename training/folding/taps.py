@@ -55,9 +55,14 @@ class Taps:
         self.by_layer: dict[str, Tap] = {}
         self._before: dict[ir.Node, Affine] = {}
 
-    def observed_at(self, value: ir.Value) -> list[str]:
-        """Names of the layers that are observed at a tensor."""
-        return [tap.layer for tap in self.by_layer.values() if tap.value is value]
+    def refuse_hiding(self, value: ir.Value, affine: Affine) -> None:
+        """Raise Obstacle if a layer could no longer be observed at a tensor that held ``affine`` of what it holds."""
+        for tap in self.by_layer.values():
+            if tap.value is not value:
+                continue
+            others = [axis for axis in range(values.rank(value)) if axis != tap.axis]
+            if not affine.scale.all() or any(affine.varies_along(axis) for axis in others):
+                raise Obstacle(f"it would hide where {tap.layer} is observed")
 
     def before(self, node: ir.Node) -> Affine:
         """The map that a normalization node took in: from what it takes now to what torch's layer takes."""
@@ -93,7 +98,7 @@ class Taps:
         """Name the observed tensors after their layers; what clients know a tensor by stays.
 
         A layer's output has the layer's name, its input ``<layer>.input``. Where several layers are observed at one
-        tensor, the first one names it; where another tensor has the name, it is ``<layer>.output`` or numbered.
+        tensor, the first one names it; where an input or output has the name already, ``.tap`` is added.
         """
         named: set[ir.Value] = set()
         taken = {value.name for value in (*graph.inputs, *graph.outputs, *graph.initializers.values())}

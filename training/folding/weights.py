@@ -197,7 +197,11 @@ def _bias(node: ir.Node) -> Array | None:
 
 
 def _or_zeros(bias: Array | None, channels: int) -> Array:
-    return np.zeros(channels) if bias is None else np.broadcast_to(bias.squeeze(), channels)
+    if bias is None:
+        return np.zeros(channels)
+    if bias.size not in (1, channels):
+        raise Obstacle("the bias before it is not the same in every row")
+    return np.broadcast_to(bias.ravel(), channels)
 
 
 def _weigh_bias_once(node: ir.Node) -> dict[str, float]:
