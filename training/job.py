@@ -60,7 +60,7 @@ def run(recipe: Recipe, store: Store) -> Bundle:
             "validation_accuracy": served_accuracy(exported.graph, data.validation),
             "test_accuracy": served_accuracy(exported.graph, data.test),
         },
-        seconds=round(fitted.seconds, 1),
+        seconds=round(fitted.seconds, 3),
         libraries={name: metadata.version(name) for name in ("torch", "lightning", "onnx", "onnxruntime")},
     )
     parameters = {name: tensor.numpy() for name, tensor in network.state_dict().items()}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 Feed = Mapping[str, NDArray[Any]]
 
-SECONDS = 0.5
+SECONDS = 0.2
 SHORTEST_BLOCK_SECONDS = 0.005
 FEWEST_PAIRS, MOST_PAIRS = 5, 101
 

@@ -16,6 +16,7 @@ from models.bundle import Bundle
 from models.store import Store
 from tests.training.examples import normal_rows
 from training.__main__ import main
+from training.loading import load_network
 from training.networks import NETWORKS
 
 ROOT = Path(training.__file__).parents[1]
@@ -82,31 +83,29 @@ def published() -> Bundle:
     return Store(Path("store")).open("mine", 1)
 
 
-def test_a_line_a_layer_says_where_it_went_or_why_not(capsys: pytest.CaptureFixture[str]) -> None:
-    code = export("trained", *SHAPE)
-
-    lines = capsys.readouterr().out.splitlines()
-    assert code == 0
-    assert lines[0].split() == ["layer", "kind", "channels", "placement", "into,", "or", "why", "not"]
-    assert lines[1].split() == ["early", "BatchNorm2d", "4", "folded-backward", "conv"]
-    assert re.fullmatch(r" +late +BatchNorm2d +4 +kept +It stayed as it was, .+\.", lines[2])
-    assert lines[3] == "1 of 2 normalization layers folded: 1 folded-backward, 1 kept"
-
-
-def test_the_graph_its_size_its_speed_and_its_errors_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_report_says_all_there_is_to_know(capsys: pytest.CaptureFixture[str]) -> None:
     code = export("trained", *SHAPE)
 
     out, folding = capsys.readouterr().out, published().manifest.folding
+    header, early, late, total, graph, *errors, last = out.splitlines()
     assert code == 0
-    assert (
+    assert header.split() == ["layer", "kind", "channels", "placement", "into,", "or", "why", "not"]
+    assert early.split() == ["early", "BatchNorm2d", "4", "folded-backward", "conv"]
+    assert re.fullmatch(r" +late +BatchNorm2d +4 +kept +It stayed as it was, .+\.", late)
+    assert total == "1 of 2 normalization layers folded: 1 folded-backward, 1 kept"
+    assert graph == (
         "graph (fast): 4 nodes, 2 of them normalizations, before; 3, 1 of them, after; "
         f"{folding.before.bytes / 1e6:.2f} MB before, {folding.after.bytes / 1e6:.2f} MB after; "
-        f"{folding.speedup:.2f} times as fast\n"
-    ) in out
-    assert "(at most 1e-05 of outputs, 0.0001 of taps):\n" in out
-    rows = re.findall(r"^ +(output|tap) +(\S+) +\d\.\de-\d\d$", out, flags=re.MULTILINE)
-    assert rows == [("output", "output"), ("tap", "early"), ("tap", "late")]
-    assert out.splitlines()[-1] == "published store/mine/1"
+        f"{folding.speedup:.2f} times as fast"
+    )
+    assert errors[0].endswith("(at most 1e-05 of outputs, 0.0001 of taps):")
+    assert errors[1].split() == ["kind", "tensor", "64", "random", "rows"]
+    assert [re.sub(r"\d\.\de-\d\d$", "error", row).split() for row in errors[2:]] == [
+        ["output", "output", "error"],
+        ["tap", "early", "error"],
+        ["tap", "late", "error"],
+    ]
+    assert last == "published store/mine/1"
 
 
 def test_complete_leaves_no_normalization_node(capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,14 +125,13 @@ def test_arguments_reach_the_factory_and_the_manifest() -> None:
 
 
 def test_a_checkpoint_is_what_is_published(factories: Path) -> None:
-    export("trained", *SHAPE)
-    state = {name: torch.from_numpy(array) for name, array in published().parameters().items()}
+    state = load_network("my_networks:trained", {}).state_dict()
     state["early.running_mean"] = torch.tensor([1.0, 2.0, 3.0, 4.0])
     torch.save({"state_dict": state}, factories / "checkpoint.pt")
 
     code = export("trained", *SHAPE, "--checkpoint", "checkpoint.pt")
 
-    early = Store(Path("store")).open("mine", 2).normalization()[0]
+    early, _ = published().normalization()
     assert code == 0
     assert early.mean.tolist() == [1, 2, 3, 4]
 

