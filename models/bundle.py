@@ -4,7 +4,7 @@
     model.onnx           the folded graph
     normalization.npz    <layer>/gamma, beta, running_mean, running_var of every normalization layer, and
                          <layer>/tap_scale, tap_shift where its tap holds a map of what the layer took or gave
-    sample.npz           inputs/<name> and outputs/<name>: a few real rows, and what the network answers for them
+    sample.npz           inputs/<name> and outputs/<name>: a few rows, real if possible, and the network's answers
 
     and what the graph was made from, so that the bundle can be verified again: one of
 

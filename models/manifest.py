@@ -74,7 +74,7 @@ class TensorRecord(Record):
 
 
 class NetworkRecord(Record):
-    """What built the network: a registered name and the arguments it took."""
+    """What built the network: a registered name and the arguments it took, a factory, or the file that was imported."""
 
     name: str
     arguments: Arguments

@@ -54,6 +54,8 @@ def import_onnx(
         TrainingError: If any of it can't be done; nothing is published then.
         StoreError: If the store can't be written to.
     """
+    destination = store if isinstance(store, Store) else Store(Path(store))
+    destination.versions(name)  # refuses a name that no model can have, before the work
     source = read_file(file)
     real = None if rows is None else read_rows(rows)
     try:
@@ -70,9 +72,7 @@ def import_onnx(
         arguments={"producer": taken.producer, "opset": taken.opset},
         parameters=taken.num_parameters,
     )
-    return (store if isinstance(store, Store) else Store(Path(store))).publish(
-        draft(exported, name=name, network=described, source=source)
-    )
+    return destination.publish(draft(exported, name=name, network=described, source=source))
 
 
 def unfolded_graph(source: bytes) -> bytes:
@@ -95,7 +95,7 @@ def _fold(file: OnnxFile, *, mode: FoldMode, allow_untrained: bool) -> FoldedGra
     except TrainingError:
         raise
     except Exception as error:  # of the checker, of shape inference, of a pass: they share no base
-        raise ImportingError(f"expected a graph that can be tidied: {one_line(error)}") from error
+        raise ImportingError(f"expected a graph that can be tidied and folded: {one_line(error)}") from error
 
 
 def _hint(file: OnnxFile, graph: FoldedGraph, rows: Mapping[str, Tensor] | None) -> str:

@@ -11,7 +11,7 @@ whatever mixes rows, does not agree with it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +58,8 @@ def read_file(path: Path) -> bytes:
         file = parse(source)
     except (ImportingError, OSError) as error:
         raise ImportingError(f"{path}: {error}") from error
-    outside = [tensor for tensor in file.graph.initializer if external.uses_external_data(tensor)]
-    if (size := len(source) + sum(_num_bytes(tensor) for tensor in outside)) > MOST_BYTES:
+    outside = [tensor for tensor in _tensors(file.graph) if external.uses_external_data(tensor)]
+    if (size := len(source) + sum(_num_bytes(path, tensor) for tensor in outside)) > MOST_BYTES:
         raise ImportingError(f"{path}: expected at most {MOST_BYTES} bytes with its external data, got {size}")
     if not outside:
         return source
@@ -97,6 +97,9 @@ class OnnxFile:
 
     def __init__(self, source: bytes) -> None:
         file = parse(source)
+        for tensor in _tensors(file.graph):
+            if external.uses_external_data(tensor):
+                raise ImportingError(f"{tensor.name}: expected its data in the file, it is outside")
         try:
             onnx.checker.check_model(file)
             model = ir.from_proto(file)
@@ -173,8 +176,21 @@ def _resize_as_before(model: ir.Model) -> None:
                 node.attributes[name] = ir.AttrString(name, way)
 
 
-def _num_bytes(tensor: onnx.TensorProto) -> int:
-    itemsize = int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Every constant tensor of a graph, those of attributes and of graphs inside it too."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _tensors(inner)
+
+
+def _num_bytes(path: Path, tensor: onnx.TensorProto) -> int:
+    try:
+        itemsize = int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+    except KeyError as error:
+        raise ImportingError(f"{path}: {tensor.name}: expected a known datatype, got {tensor.data_type}") from error
     return int(math.prod(tensor.dims)) * itemsize
 
 

@@ -43,6 +43,9 @@ ROUNDINGS = 10.0
 """How many times further than the network itself the graph may be off the network in float64, where rounding errors
 grow beyond the tolerances: one digit. Torch and ONNX Runtime, running one unfolded network, differ by up to 5."""
 
+ROUNDING_CEILING = 1e-2
+"""How far it may be off at most, however far the network is."""
+
 VALUES_AT_ONCE = 2**19
 """Rows run in batches of about this many values, so that what all layers give fits into memory."""
 
@@ -66,11 +69,16 @@ def verify(
     generator = torch.Generator().manual_seed(seed)
     count = min(64, max(8, RANDOM_VALUES // values_a_row(example)))
     session = _observed(graph)
-    comparison = _Comparison(graph, lambda batch: _folded_tensors(session, graph, batch), reference)
+    output_tolerance, tap_tolerance = tolerances(graph)
+    comparison = _Comparison(
+        graph,
+        lambda batch: _folded_tensors(session, graph, batch),
+        reference,
+        {"output": output_tolerance, "tap": tap_tolerance},
+    )
     checks = [comparison.check("random", [random_like(rows, count, generator) for rows in example])]
     if real:
         checks.append(comparison.check("real", example))
-    output_tolerance, tap_tolerance = tolerances(graph)
     return VerificationRecord(
         reference=reference.name,
         runtime=f"onnxruntime {onnxruntime.__version__} on cpu",
@@ -143,20 +151,21 @@ class _Comparison:
     graph: FoldedGraph
     folded: Compute
     reference: Reference
+    tolerances: Mapping[Role, float]
 
     def check(self, kind: Literal["random", "real"], rows: Sequence[Tensor]) -> CheckRecord:
         """Compare every output and tap on some rows."""
         errors = _compare(self.folded, self._computed_by(self.reference), rows)
-        beyond = [key for key, error in errors.items() if error.relative > self._tolerance(key[0])]
+        beyond = [key for key, error in errors.items() if error.relative > self.tolerances[key[0]]]
         own, exact = self._rounding(rows) if beyond else ({}, {})
         records = {}
         for key, error in errors.items():
             told: dict[str, float | None] = {"rounding_error": None, "exact_error": None}
             if key in beyond:
-                if key not in exact or exact[key].relative > ROUNDINGS * own[key].relative:
+                if key not in exact or exact[key].relative > min(ROUNDINGS * own[key].relative, ROUNDING_CEILING):
                     raise VerificationError(
                         f"{key[1]}: on {kind} rows the folded graph is {error.relative:.2g} off the network, relative "
-                        f"to its largest value; at most {self._tolerance(key[0]):g} is allowed"
+                        f"to its largest value; at most {self.tolerances[key[0]]:g} is allowed"
                     )
                 told = {"rounding_error": own[key].relative, "exact_error": exact[key].relative}
             records[key] = AgreementRecord(
@@ -175,13 +184,13 @@ class _Comparison:
         if in_float64 is None:
             return {}, {}
         exact = self._computed_by(in_float64)
-        return _compare(self._computed_by(self.reference), exact, rows), _compare(self.folded, exact, rows)
+        try:
+            return _compare(self._computed_by(self.reference), exact, rows), _compare(self.folded, exact, rows)
+        except (RuntimeError, TypeError):  # a network with tensors of its own that are float32
+            return {}, {}
 
     def _computed_by(self, reference: Reference) -> Compute:
         return lambda batch: _reference_tensors(reference, self.graph, batch)
-
-    def _tolerance(self, role: Role) -> float:
-        return tolerances(self.graph)[0 if role == "output" else 1]
 
 
 def _compare(found: Compute, expected: Compute, rows: Sequence[Tensor]) -> Errors:

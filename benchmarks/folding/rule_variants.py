@@ -14,7 +14,6 @@ from onnx_ir.passes import common as passes
 from training import graph
 from training.folding import values
 from training.folding.obstacle import Obstacle
-from training.folding.plan import Plan
 from training.folding.rules import BACKWARD, BOTH_WAYS, FORWARD, ONE_SUM, PRODUCT_AND_SUM, THROUGH_RECTIFIER, Rule
 from training.folding.sites import Site, find_sites
 from training.folding.taps import Taps
@@ -56,12 +55,10 @@ def _keep(site: Site) -> bool:
 def _by_rules(rules: Sequence[Rule]) -> Write:
     def write(site: Site) -> bool:
         for rule in rules:
-            plan = Plan(site.taps)
             try:
-                rule.plan(plan, site)
+                rule.apply(site)
             except Obstacle:
                 continue
-            plan.carry_out()
             return True
         return False
 
@@ -86,7 +83,7 @@ def _convolve(site: Site) -> bool:
 
 def _delete(site: Site) -> bool:
     """Nothing in place of a layer: another function, and the bound of all others."""
-    site.bypass()
+    values.bridge(site.node)
     return True
 
 

@@ -57,6 +57,9 @@ def build(make: Callable[[], nn.Module], *, seed: int = 0) -> nn.Module:
                     layer.weight.normal_()
                     if getattr(layer, "positive", False):
                         layer.weight.abs_()
+                if getattr(layer, "unshifted", False) and layer.running_mean is not None:
+                    layer.running_mean.zero_()
+                    layer.bias.zero_()
                     layer.bias.normal_()
     return network.eval()
 

@@ -37,6 +37,7 @@ from tests.training.onnx_files import (
 from training.__main__ import main
 from training.errors import ImportingError, RecipeError
 from training.import_onnx import import_onnx
+from training.onnx_file import read_file
 
 TOLERANCE = 1e-5
 """Of values around 1, summed over at most 64 of them in float32, which rounds each off by 6e-8."""
@@ -329,6 +330,21 @@ def relocate(path: Path, location: str) -> None:
             if entry.key == "location":
                 entry.value = location
     save(file, path)
+
+
+def test_external_data_of_an_attribute_becomes_part_of_the_source_too(tmp_path: Path) -> None:
+    file = images()
+    (weight,) = (tensor for tensor in file.graph.initializer if tensor.name == "conv.weight")
+    constant = onnx.helper.make_node("Constant", [], ["conv.weight"], value=weight, name="constant")
+    file.graph.initializer.remove(weight)
+    file.graph.node.insert(0, constant)
+    path = tmp_path / "given.onnx"
+    onnx.save(file, path, save_as_external_data=True, location="weights.data", size_threshold=0, convert_attribute=True)
+
+    source = onnx.load_model_from_string(read_file(path))
+
+    (kept,) = (node.attribute[0].t for node in source.graph.node if node.op_type == "Constant")
+    np.testing.assert_array_equal(onnx.numpy_helper.to_array(kept), onnx.numpy_helper.to_array(weight))
 
 
 def test_external_data_becomes_part_of_the_source(outside: Path, tmp_path: Path) -> None:

@@ -256,6 +256,21 @@ def test_a_wrong_graph_of_such_a_network_is_refused_all_the_same() -> None:
         compare(network, wrong, rows, seed=0)
 
 
+def test_a_network_that_float64_does_not_suit_is_refused_in_one_sentence() -> None:
+    network = build(
+        lambda: Forward(
+            lambda net, x: net.norm(net.linear(x)) @ torch.eye(4), linear=nn.Linear(3, 4), norm=nn.BatchNorm1d(4)
+        )
+    )
+    with torch.no_grad():
+        network.get_parameter("linear.bias").fill_(1e4)
+        network.get_buffer("norm.running_mean").fill_(1e4)
+    rows = normal_rows(20, 3)
+
+    with pytest.raises(VerificationError, match=r"on random rows the folded graph is \S+ off the network"):
+        compare(network, export(network, rows), rows, seed=0)
+
+
 def test_float16_is_held_to_what_float16_can_hold() -> None:
     network = build(lambda: nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU())).half()
     rows = normal_rows(20, 3).half()

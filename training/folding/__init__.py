@@ -24,7 +24,6 @@ from onnx_ir.passes import common as passes
 
 from models.manifest import FoldMode, Placement, TapRecord
 from training.folding.obstacle import Obstacle
-from training.folding.plan import Plan
 from training.folding.rules import Rule, rules
 from training.folding.sites import Site, Untracked, Verdict, find_sites
 from training.folding.taps import Tap, Taps
@@ -52,7 +51,7 @@ def fold(model: ir.Model, *, mode: FoldMode) -> Folding:
     """
     taps = Taps()
     sites, untracked = find_sites(model, taps)
-    outcomes = [_apply_first(rules(mode, site), site, taps) for site in sites]
+    outcomes = [_apply_first(rules(mode, site), site) for site in sites]
     passes.RemoveUnusedNodesPass()(model)
     taps.name_tensors(model.graph)
     verdicts = [
@@ -68,18 +67,16 @@ class _Outcome:
     reason: str | None
 
 
-def _apply_first(candidates: list[Rule], site: Site, taps: Taps) -> _Outcome:
-    """Carry out the first rule that meets no obstacle, and say what came of it."""
+def _apply_first(candidates: list[Rule], site: Site) -> _Outcome:
+    """Apply the first rule that meets no obstacle, and say what came of it."""
     obstacles: dict[str, str] = {}
     for rule in candidates:
-        plan = Plan(taps)
         try:
-            rule.plan(plan, site)
+            plan = rule.apply(site)
         except Obstacle as obstacle:
             if rule.direction:
                 obstacles[rule.direction] = str(obstacle)
             continue
-        _carry_out(plan, rule, site, taps)
         into = ", ".join(plan.into)
         if rule.leaves is not None:
             why = "; ".join(f"not {direction}: {obstacle}" for direction, obstacle in obstacles.items())
@@ -87,15 +84,6 @@ def _apply_first(candidates: list[Rule], site: Site, taps: Taps) -> _Outcome:
         branches = rule.placement == "folded-backward" and len(plan.into) > 1
         return _Outcome("split" if branches else rule.placement, into, None)
     raise AssertionError("the last rule always applies")
-
-
-def _carry_out(plan: Plan, rule: Rule, site: Site, taps: Taps) -> None:
-    source = site.input
-    if rule.side == "input":
-        taps.observe_input(site.name, site.node)  # first, so that what the plan does to the tensor is noted
-    plan.carry_out()
-    if rule.side == "output":
-        taps.observe_output(site.name, source)
 
 
 def _verdict(site: Site, outcome: _Outcome, tap: Tap) -> Verdict:

@@ -25,6 +25,7 @@ from training.folding.affine import Affine
 from training.folding.forward import push_down
 from training.folding.obstacle import Obstacle
 from training.folding.plan import Plan
+from training.folding.sites import Site
 
 NO_SCALE = 1e-30
 """Scales below this are taken for 0: what they leave of any float32 tells nothing."""
@@ -66,75 +67,66 @@ def _constant_bound(node: ir.Node, index: int, default: float) -> float:
     return float(bound.item())
 
 
-def bound_input(plan: Plan, value: ir.Value, affine: Affine, rectifier: Rectifier) -> None:
+def bound_input(plan: Plan, site: Site) -> None:
     """Plan ``clip(s x + t, l, u) = s z + t``: bounds of ``x`` in place of the rectifier, and a map that goes down.
 
-    Args:
-        plan: Takes the changes.
-        value: The layer's output, which is to hold the layer's input ``x``.
-        affine: The layer's map.
-        rectifier: What is behind it.
-
     Raises:
-        Obstacle: If what is behind the rectifier can't take in the map.
+        Obstacle: If no rectifier is behind the layer, or what is behind the rectifier can't take in the map.
     """
-    scale, shift = np.broadcast_arrays(affine.scale, affine.shift)
+    rectifier = rectifier_behind(site.output)
+    scale, shift = np.broadcast_arrays(site.affine.scale, site.affine.shift)
     constant = np.abs(scale) < NO_SCALE
-    below = Affine(np.where(constant, 0.0, scale), np.where(constant, np.clip(shift, *rectifier.bounds), shift))
-    _push_below(plan, rectifier, below)
+    push_down(
+        plan,
+        rectifier.output,
+        Affine(np.where(constant, 0.0, scale), np.where(constant, np.clip(shift, *rectifier.bounds), shift)),
+    )
     safe = np.where(constant, 1.0, scale)
-    _bound(plan, value, rectifier, safe, *((bound - shift) / safe for bound in rectifier.bounds))
+    _bound(plan, site, rectifier, safe, *((bound - shift) / safe for bound in rectifier.bounds))
 
 
-def bound_shifted_input(plan: Plan, value: ir.Value, affine: Affine, rectifier: Rectifier) -> None:
+def bound_shifted_input(plan: Plan, site: Site) -> None:
     """Plan ``clip(s x + t, l, u) = s z``: the sum ``x + t / s``, its bounds, and a scale that goes down.
 
     Raises:
-        Obstacle: If a scale is 0, or what is behind the rectifier can't take in a scale.
+        Obstacle: If a scale is 0, no rectifier is behind the layer, or what is behind it can't take in a scale.
     """
-    scale, _ = np.broadcast_arrays(affine.scale, affine.shift)
-    _push_below(plan, rectifier, affine.only_scale())
+    rectifier = rectifier_behind(site.output)
+    scale, _ = np.broadcast_arrays(site.affine.scale, site.affine.shift)
+    push_down(plan, rectifier.output, site.affine.only_scale())
     if rectifier.bounds != (0.0, np.inf) or (scale <= 0).any():
-        refuse_vanishing(scale)
-        _bound(plan, value, rectifier, scale, *(bound / scale for bound in rectifier.bounds))
-    shift_before_scale(plan, value, affine)
+        _refuse_vanishing(scale)
+        _bound(plan, site, rectifier, scale, *(bound / scale for bound in rectifier.bounds))
+    shift_before_scale(plan, site)
 
 
-def shift_before_scale(plan: Plan, value: ir.Value, affine: Affine) -> None:
+def shift_before_scale(plan: Plan, site: Site) -> None:
     """Plan the sum ``x + t / s`` that is left of ``s x + t`` where ``s`` alone goes down.
 
     Raises:
         Obstacle: If a scale is 0.
     """
-    refuse_vanishing(affine.scale)
+    affine = site.affine
+    _refuse_vanishing(affine.scale)
     if affine.shift.any():
-        plan.insert(value, "Add", affine.shift / affine.scale, name=_layer_name(value))
+        plan.insert(site.output, "Add", affine.shift / affine.scale, name=site.name)
 
 
-def refuse_vanishing(scale: Array) -> None:
-    """Raise Obstacle for a scale that can't be divided by."""
+def _refuse_vanishing(scale: Array) -> None:
     if (np.abs(scale) < NO_SCALE).any():
         raise Obstacle("a shift can't move in front of a scale of 0")
 
 
-def _push_below(plan: Plan, rectifier: Rectifier, affine: Affine) -> None:
-    plan.change(rectifier.output, affine.inverse())
-    push_down(plan, rectifier.output, affine)
-
-
-def _bound(plan: Plan, value: ir.Value, rectifier: Rectifier, scale: Array, lower: Array, upper: Array) -> None:
+def _bound(plan: Plan, site: Site, rectifier: Rectifier, scale: Array, *bounds: Array) -> None:
     """Keep each channel within its bounds, which a negative scale swaps, instead of behind the rectifier."""
-    largest = float(np.finfo((value.dtype or ir.DataType.FLOAT).numpy()).max)
+    lower, upper = bounds
+    kind = site.output.dtype or ir.DataType.FLOAT
+    if kind not in (ir.DataType.FLOAT16, ir.DataType.FLOAT, ir.DataType.DOUBLE):
+        raise Obstacle(f"bounds of {kind.name} are not written")
+    largest = float(np.finfo(kind.numpy()).max)
     low, high = (np.where(scale > 0, one, other) for one, other in ((lower, upper), (upper, lower)))
-    name = _layer_name(value)
     if np.isfinite(low).any():
-        plan.insert(value, "Max", np.clip(low, -largest, largest), name=name)
+        plan.insert(site.output, "Max", np.clip(low, -largest, largest), name=site.name)
     if np.isfinite(high).any():
-        plan.insert(value, "Min", np.clip(high, -largest, largest), name=name)
+        plan.insert(site.output, "Min", np.clip(high, -largest, largest), name=site.name)
     plan.then(lambda: values.bridge(rectifier.node))
-
-
-def _layer_name(value: ir.Value) -> str:
-    producer = value.producer()
-    assert producer is not None
-    return values.module_name(producer)

@@ -39,17 +39,13 @@ def _push_into(plan: Plan, node: ir.Node, index: int, affine: Affine) -> None:
             raise Obstacle(f"it is a weight of {name}")
         operator.fold_input(plan, node, affine)
     elif node.op_type == "Concat" and not node.domain:
-        _push_on(plan, output, _widened(node, index, affine))
+        push_down(plan, output, _widened(node, index, affine))
     elif node.op_type == "Add" and not node.domain:
         _push_through_sum(plan, node, index, affine)
+    elif index != 0:
+        raise Obstacle(f"it is a parameter of {name}")
     else:
-        _push_on(plan, output, passage(node).down(node, affine))
-
-
-def _push_on(plan: Plan, output: ir.Value, affine: Affine) -> None:
-    """Go on below a node whose output will lack the map."""
-    plan.change(output, affine.inverse())
-    push_down(plan, output, affine)
+        push_down(plan, output, passage(node).down(node, affine))
 
 
 def _widened(node: ir.Node, index: int, affine: Affine) -> Affine:
@@ -71,14 +67,16 @@ def _widened(node: ir.Node, index: int, affine: Affine) -> Affine:
 
 def _push_through_sum(plan: Plan, node: ir.Node, index: int, affine: Affine) -> None:
     output, other = node.outputs[0], node.inputs[1 - index]
+    if values.rank(output) != affine.scale.ndim:
+        raise Obstacle(f"{values.describe(output)} adds something with more axes")
     constant = values.constant(other)
     if constant is not None:
         # (s x + t) + c: the constant goes down with the shift, and leaves a sum with zeros, which is nothing
         rank = values.rank(output)
         aligned = constant.reshape([1] * (rank - constant.ndim) + list(constant.shape))
         plan.replace_constants(node, {1 - index: np.zeros_like(constant)})
-        _push_on(plan, output, Affine(affine.scale, affine.shift + aligned))
+        push_down(plan, output, Affine(affine.scale, affine.shift + aligned))
     elif affine.keeps_size:
-        _push_on(plan, output, affine)
+        push_down(plan, output, affine)
     else:
         raise Obstacle(f"{values.describe(output)} adds something that is not scaled with it")

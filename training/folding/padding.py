@@ -24,8 +24,7 @@ TRANSPOSED = (functional.conv_transpose1d, functional.conv_transpose2d, function
 def is_uniform(node: ir.Node) -> bool:
     """Whether a constant input gives a constant output, everywhere the same: a convolution that does not pad.
 
-    A transposed convolution's kernels overlap less at the border than inside, so it never does, unless they never
-    overlap and leave no gap.
+    A transposed convolution's kernels overlap less at the border than inside, so it is taken never to be.
     """
     unpadded = not any(node.attributes.get_ints("pads", [])) and node.attributes.get_string("auto_pad", "NOTSET") in (
         "NOTSET",
@@ -50,7 +49,7 @@ def response(node: ir.Node, weight: Array, shift: Array) -> Array:
     sizes = values.shape(source)[2:]
     if not all(isinstance(size, int) for size in sizes):
         raise Obstacle(f"{values.describe(node.outputs[0])} pads with zeros, and images may have any size")
-    if node.attributes.get_string("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+    if node.attributes.get_string("auto_pad", "NOTSET") not in ("NOTSET", "VALID") or "output_shape" in node.attributes:
         raise Obstacle(f"the padding of {values.describe(node.outputs[0])} is not written down")
     dimensions = len(sizes)
     image = np.broadcast_to(shift.reshape(1, -1, *[1] * dimensions), (1, len(shift), *(int(size) for size in sizes)))

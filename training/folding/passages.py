@@ -212,6 +212,7 @@ def passage(node: ir.Node) -> Passage:
     Raises:
         Obstacle: If none does.
     """
-    if node.domain or node.op_type not in PASSAGES or len([o for o in node.outputs if o.uses()]) > 1:
+    further = any(output.uses() or output.is_graph_output() for output in node.outputs[1:])
+    if node.domain or node.op_type not in PASSAGES or further:
         raise Obstacle(f"{_name(node)} is not affine in its input")
     return PASSAGES[node.op_type]

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from models.moments import Array
 from training.folding import values
-from training.folding.affine import Affine
+from training.folding.affine import Affine, without_repetition
 from training.folding.obstacle import Obstacle
 from training.folding.taps import Taps
 
@@ -52,11 +53,11 @@ class Plan:
         if node in self._nodes:
             raise Obstacle(f"it reaches {name} by two ways")
         self._nodes.add(node)
-        kind = values.datatype(node)
-        with np.errstate(over="ignore"):
-            written = {index: array.astype(kind.numpy()) for index, array in arrays.items()}
-        if not all(np.isfinite(array).all() for array in written.values()):
-            raise Obstacle(f"the folded weights of {name} would overflow {kind.name}")
+        written = {}
+        for index, array in arrays.items():
+            known = node.inputs[index] if index < len(node.inputs) else None
+            kind = (known.dtype if known is not None else None) or values.datatype(node)
+            written[index] = _written(array, kind, name)
         fields = FIELDS.get(node.op_type, {1: "weight", 2: "bias"})
 
         def act() -> None:
@@ -85,13 +86,15 @@ class Plan:
         self.taps.refuse_hiding(value, affine)
         self._changed[value] = affine.after(self._changed[value]) if value in self._changed else affine
 
-    def take_in_before(self, node: ir.Node, affine: Affine) -> None:
-        """Note that a normalization node takes in a map from before it."""
-        self.then(lambda: self.taps.take_in(node, affine))
-
     def insert(self, value: ir.Value, op_type: str, array: Array, *, name: str) -> None:
-        """Put ``op_type(value, array)`` where the value is used, ``array`` laid along its axes, batch included."""
-        self.then(lambda: values.insert_after(value, op_type, array, name=name))
+        """Put ``op_type(value, array)`` where a node's output is used, the array laid along its axes, batch included.
+
+        Raises:
+            Obstacle: If the array overflows the type of the tensor.
+        """
+        laid = without_repetition(array)[0]  # without the axis of the batch
+        constant = _written(laid, value.dtype or ir.DataType.FLOAT, name)
+        self.then(lambda: self.taps.move(value, values.insert_after(value, op_type, constant, name=name)))
 
     def then(self, action: Callable[[], object]) -> None:
         """Do something else, after all that was planned before."""
@@ -103,3 +106,12 @@ class Plan:
             self.taps.change(value, affine)
         for act in self._actions:
             act()
+
+
+def _written(array: Array, kind: ir.DataType, name: str) -> NDArray[np.generic]:
+    """An array in the type in which it will be written."""
+    with np.errstate(over="ignore"):
+        written: NDArray[np.generic] = array.astype(kind.numpy())
+    if not np.isfinite(written).all():
+        raise Obstacle(f"the folded weights of {name} would overflow {kind.name}")
+    return written

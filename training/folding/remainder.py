@@ -10,7 +10,7 @@ import numpy as np
 
 from training.folding.affine import Affine
 from training.folding.backward import push_up
-from training.folding.clamp import bound_shifted_input, rectifier_behind, shift_before_scale
+from training.folding.clamp import bound_shifted_input, shift_before_scale
 from training.folding.forward import push_down
 from training.folding.plan import Plan
 from training.folding.sites import Site
@@ -21,27 +21,23 @@ def fold_both_ways(plan: Plan, site: Site) -> None:
     affine = site.affine
     push_up(plan, site.input, affine.only_scale())
     push_down(plan, site.output, affine.only_shift())
-    plan.then(site.bypass)
 
 
 def leave_shift_behind_rectifier_bounds(plan: Plan, site: Site) -> None:
     """The scale goes down through the rectifier behind the layer; a sum with ``t / s`` stays in front of it."""
-    bound_shifted_input(plan, site.output, site.affine, rectifier_behind(site.output))
-    plan.then(site.bypass)
+    bound_shifted_input(plan, site)
 
 
 def leave_shift_in_front(plan: Plan, site: Site) -> None:
     """The scale goes down; a sum with ``t / s`` stays."""
     push_down(plan, site.output, site.affine.only_scale())
-    shift_before_scale(plan, site.output, site.affine)
-    plan.then(site.bypass)
+    shift_before_scale(plan, site)
 
 
 def leave_maps(plan: Plan, site: Site) -> None:
     """The scale goes down, and the shift becomes a constant map behind each convolution that pads."""
     plan.maps = True
     push_down(plan, site.output, site.affine)
-    plan.then(site.bypass)
 
 
 def leave_shift_behind(plan: Plan, site: Site) -> None:
@@ -49,7 +45,6 @@ def leave_shift_behind(plan: Plan, site: Site) -> None:
     affine = site.affine
     push_up(plan, site.input, affine.only_scale())
     plan.insert(site.output, "Add", affine.shift, name=site.name)
-    plan.then(site.bypass)
 
 
 def leave_product_and_sum(plan: Plan, site: Site) -> None:
@@ -57,4 +52,3 @@ def leave_product_and_sum(plan: Plan, site: Site) -> None:
     affine = Affine(*np.broadcast_arrays(site.affine.scale, site.affine.shift))
     plan.insert(site.output, "Add", affine.shift, name=site.name)
     plan.insert(site.output, "Mul", affine.scale, name=site.name)
-    plan.then(site.bypass)

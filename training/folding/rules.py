@@ -45,6 +45,7 @@ class Rule:
         side: At which side of the layer the tensor is that stays.
         direction: Which obstacles are told, as "not backward: ..."; empty for a variant.
         leaves: What the sentence begins with that says what is left; None if nothing is.
+        keeps: Whether the node itself is left.
     """
 
     plan: Callable[[Plan, Site], None]
@@ -52,21 +53,39 @@ class Rule:
     side: Side
     direction: str = ""
     leaves: str | None = None
+    keeps: bool = False
+
+    def apply(self, site: Site) -> Plan:
+        """Do without a layer's node, and observe the layer where it still can be.
+
+        Returns:
+            What was carried out.
+
+        Raises:
+            Obstacle: If the rule does not apply; nothing is changed then.
+        """
+        plan = Plan(site.taps)
+        self.plan(plan, site)
+        if self.side == "input":
+            site.taps.observe_input(site.name, site.node)  # first, so that what the plan does to it is noted
+        plan.carry_out()
+        if self.side == "output":
+            site.taps.observe_output(site.name, site.input)  # which holds the layer's output now
+        if not self.keeps:
+            values.bridge(site.node)
+        return plan
 
 
 def _fold_backward(plan: Plan, site: Site) -> None:
     push_up(plan, site.input, site.affine)
-    plan.then(site.bypass)
 
 
 def _fold_forward(plan: Plan, site: Site) -> None:
     push_down(plan, site.output, site.affine)
-    plan.then(site.bypass)
 
 
 def _fold_through_rectifier(plan: Plan, site: Site) -> None:
-    bound_input(plan, site.output, site.affine, rectifier_behind(site.output))
-    plan.then(site.bypass)
+    bound_input(plan, site)
 
 
 def _fold_through_one_bound(plan: Plan, site: Site) -> None:
@@ -94,7 +113,9 @@ ONE_SUM = (
     Rule(leave_shift_behind, "affine", "input", leaves="Its scale went into {into}, a sum stayed"),
 )
 PRODUCT_AND_SUM = Rule(leave_product_and_sum, "affine", "input", leaves="It stayed as a product and a sum")
-KEEP = Rule(_keep, "kept", "input", leaves="It stayed as it was, which runs faster than what would be left of it")
+KEEP = Rule(
+    _keep, "kept", "input", leaves="It stayed as it was, which runs faster than what would be left of it", keeps=True
+)
 
 
 def rules(mode: FoldMode, site: Site) -> list[Rule]:

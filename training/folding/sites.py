@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,10 +63,6 @@ class Site:
         layer = Affine.of_channels(self.layer.scale, self.layer.shift, axis=1, rank=values.rank(self.input))
         return layer.after(self.taps.before(self.node))
 
-    def bypass(self) -> None:
-        """Let the input stand wherever the output did, and take the node out."""
-        values.bridge(self.node)
-
 
 @dataclass(frozen=True, slots=True)
 class Untracked:
@@ -116,6 +111,8 @@ def find_sites(model: ir.Model, taps: Taps) -> tuple[list[Site], list[Untracked]
         name = names[node]
         if node.graph is not model.graph:
             untracked.append(Untracked(name, None, "It is inside a branch or a loop of the graph."))
+        elif node.inputs[0] is None or node.inputs[0].shape is None:
+            untracked.append(Untracked(name, _channels(node), "How many axes its input has is not known."))
         elif any(values.constant(value) is None for value in node.inputs[3:5]):
             reason = "Its statistics are computed while the graph runs, so there are none to fold or to watch."
             untracked.append(Untracked(name, _channels(node), reason))
@@ -137,11 +134,10 @@ def name_layers(model: ir.Model) -> dict[ir.Node, str]:
 
 
 def _layer_name(node: ir.Node) -> str:
-    scopes = ast.literal_eval(node.metadata_props.get(values.SCOPES, "[]"))
     mean = node.inputs[3]
     owner, _, field = str(mean.name if mean is not None else "").rpartition(".")
-    if scopes:
-        return name_of_call(str(scopes[-2]) if len(scopes) > 1 else "", field)
+    if scopes := values.scopes(node):
+        return name_of_call(scopes[-2] if len(scopes) > 1 else "", field)
     return owner if owner and field in MEANS else str(node.name or FUNCTION)
 
 

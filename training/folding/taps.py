@@ -94,6 +94,12 @@ class Taps:
             if tap.value is value:
                 tap.held = affine.after(tap.held)
 
+    def move(self, old: ir.Value, new: ir.Value) -> None:
+        """Note that ``new`` stands where ``old`` did, and holds what was noted for it."""
+        for tap in self.by_layer.values():
+            if tap.value is old:
+                tap.value = new
+
     def name_tensors(self, graph: ir.Graph) -> None:
         """Name the observed tensors after their layers; what clients know a tensor by stays.
 

@@ -9,16 +9,25 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from models.moments import Array
-from training.folding.affine import Shape, without_repetition
+from training.folding.affine import Shape
 from training.folding.obstacle import Obstacle
 
 SCOPES = "pkg.torch.onnx.name_scopes"
 
 
+def scopes(node: ir.Node) -> list[str]:
+    """The modules around a node, from the network to the node itself, as torch writes them; empty where it did not."""
+    try:
+        found = ast.literal_eval(node.metadata_props.get(SCOPES, "[]"))
+    except (ValueError, SyntaxError):  # somebody else's, in a file made elsewhere
+        return []
+    return [str(name) for name in found] if isinstance(found, list) else []
+
+
 def module_name(node: ir.Node) -> str:
     """Qualified name of the module that a node came from; the node's own name where the graph does not say."""
-    scopes = ast.literal_eval(node.metadata_props.get(SCOPES, "[]"))
-    return str(scopes[-2]) if len(scopes) > 2 else str(node.name)
+    modules = scopes(node)
+    return modules[-2] if len(modules) > 2 else str(node.name or node.outputs[0].name)
 
 
 def describe(value: ir.Value) -> str:
@@ -80,7 +89,7 @@ def add_initializer(node: ir.Node, name: str, array: NDArray[np.generic]) -> ir.
     """Register a tensor under a name; an old bearer that is still used keeps it, and the new one is numbered."""
     graph = _main_graph(node)
     free, number = name, 1
-    while (taken := graph.initializers.get(free)) is not None and taken.uses():
+    while (taken := graph.initializers.get(free)) is not None and (taken.uses() or taken.is_graph_output()):
         number += 1
         free = f"{name}.{number}"
     graph.initializers.pop(free, None)
@@ -109,27 +118,22 @@ def bridge(node: ir.Node) -> None:
     node.graph.remove(node, safe=True)
 
 
-def insert_after(value: ir.Value, op_type: str, array: Array, *, name: str) -> ir.Value:
-    """Put ``op_type(value, array)`` where a value was used; the array has the value's rank.
+def insert_after(value: ir.Value, op_type: str, array: NDArray[np.generic], *, name: str) -> ir.Value:
+    """Put ``op_type(value, array)`` where a node's output was used.
 
     Returns:
         The new node's output.
     """
-    graph, producer = value.graph, value.producer()
-    assert isinstance(graph, ir.Graph)
+    producer = value.producer()
+    assert producer is not None
     node = ir.Node("", op_type, [None, None], name=name)
     result = node.outputs[0]
     result.name = f"{name}.{op_type.lower()}"
     take_over(value, result)
     field = {"Add": "bias", "Mul": "weight"}.get(op_type, "bound")
-    kind = value.dtype or ir.DataType.FLOAT
-    laid = without_repetition(array)[0]  # without the axis of the batch
-    if producer is None:
-        graph.insert_before(graph[0], node)
-    else:
-        graph.insert_after(producer, node)
+    _main_graph(producer).insert_after(producer, node)
     node.replace_input_with(0, value)
-    node.replace_input_with(1, add_initializer(node, f"{name}.{field}", laid.astype(kind.numpy())))
+    node.replace_input_with(1, add_initializer(node, f"{name}.{field}", array))
     return result
 
 

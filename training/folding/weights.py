@@ -13,6 +13,7 @@ Source: Ioffe & Szegedy (2015), Algorithm 2, steps 10 and 11.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -34,19 +35,17 @@ class Weighted:
     fold_input: Callable[[Plan, ir.Node, Affine], None]
 
 
-def scale_grouped_input(weight: Array, scale: Array, *, groups: int) -> Array:
-    """``W s`` of a convolution, whose weight has shape ``(output, input / groups, ...)``.
+def scale_in_groups(weight: Array, scale: Array, *, groups: int) -> Array:
+    """Scale the second axis of a convolution's weight, of which every group of the first axis has its own part.
 
-    The outputs of group ``g`` are made from the inputs ``g * input / groups`` and on.
-    """
-    by_group = weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])
-    return (by_group * scale.reshape(groups, 1, -1, *[1] * (weight.ndim - 2))).reshape(weight.shape)
+    That is ``W s`` of a convolution, whose weight has shape ``(output, input / groups, ...)``: the outputs of group
+    ``g`` are made from the inputs ``g * input / groups`` and on. And it is ``s W`` of a transposed one, of shape
+    ``(input, output / groups, ...)``: the inputs of group ``g`` go into the outputs ``g * output / groups`` and on.
 
-
-def scale_transposed_output(weight: Array, scale: Array, *, groups: int) -> Array:
-    """``s W`` of a transposed convolution, whose weight has shape ``(input, output / groups, ...)``.
-
-    Output channel ``g * output / groups + j`` is made from the inputs of group ``g`` by ``weight[inputs of g, j]``.
+    Args:
+        weight: Shape ``(first, second / groups, ...)``.
+        scale: Shape ``(second,)``.
+        groups: Of the convolution.
     """
     by_group = weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])
     return (by_group * scale.reshape(groups, 1, -1, *[1] * (weight.ndim - 2))).reshape(weight.shape)
@@ -64,7 +63,7 @@ def _convolution_output(plan: Plan, node: ir.Node, affine: Affine) -> None:
     transposed, groups = node.op_type == "ConvTranspose", node.attributes.get_int("group", 1)
     channels = weight.shape[1] * groups if transposed else weight.shape[0]
     scale, shift = affine.channels(1, channels)
-    scaled = scale_transposed_output(weight, scale, groups=groups) if transposed else along(weight, scale, axis=0)
+    scaled = scale_in_groups(weight, scale, groups=groups) if transposed else along(weight, scale, axis=0)
     plan.replace_constants(node, {1: scaled, 2: _or_zeros(bias, channels) * scale + shift})
     plan.take_in(node)
 
@@ -73,10 +72,10 @@ def _convolution_input(plan: Plan, node: ir.Node, affine: Affine) -> None:
     weight, bias = _weight(node), _bias(node)
     transposed, groups = node.op_type == "ConvTranspose", node.attributes.get_int("group", 1)
     scale, shift = affine.channels(1, weight.shape[0] if transposed else weight.shape[1] * groups)
-    scaled = along(weight, scale, axis=0) if transposed else scale_grouped_input(weight, scale, groups=groups)
+    scaled = along(weight, scale, axis=0) if transposed else scale_in_groups(weight, scale, groups=groups)
     arrays = {1: scaled}
     if shift.any() and padding.is_uniform(node):
-        response = scale_grouped_input(weight, shift, groups=groups).sum(axis=tuple(range(1, weight.ndim)))
+        response = scale_in_groups(weight, shift, groups=groups).sum(axis=tuple(range(1, weight.ndim)))
         arrays[2] = _or_zeros(bias, len(response)) + response
     elif shift.any() and plan.maps:
         response = padding.response(node, weight, shift)
@@ -156,7 +155,7 @@ def _normalization_input(plan: Plan, node: ir.Node, affine: Affine) -> None:
     gamma, beta, mean, variance = normalization_constants(node)
     scale, shift = affine.channels(1, len(gamma))
     deviation = np.sqrt(variance + node.attributes.get_float("epsilon", 1e-5))
-    plan.take_in_before(node, affine)
+    plan.then(lambda: plan.taps.take_in(node, affine))
     plan.replace_constants(
         node, {1: gamma * scale, 2: beta + gamma * (shift - mean) / deviation, 3: np.zeros_like(mean)}
     )
@@ -199,7 +198,7 @@ def _bias(node: ir.Node) -> Array | None:
 def _or_zeros(bias: Array | None, channels: int) -> Array:
     if bias is None:
         return np.zeros(channels)
-    if bias.size not in (1, channels):
+    if bias.shape[-1:] not in ((), (1,), (channels,)) or math.prod(bias.shape[:-1]) != 1:
         raise Obstacle("the bias before it is not the same in every row")
     return np.broadcast_to(bias.ravel(), channels)
 

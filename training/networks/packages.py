@@ -17,6 +17,10 @@ from training.errors import RecipeError, one_line
 
 Build = Callable[..., nn.Module]
 
+REFUSED = ("checkpoint_path", "weights", "weights_backbone", "cache_dir")
+"""Arguments by which such a package reads files, beside those that begin with ``pretrained``: a manifest may hold any
+arguments, and none may have a file read, let alone one that runs code."""
+
 
 def is_packaged(name: str) -> bool:
     """Whether a network is named as one of a package that is known here, installed or not."""
@@ -49,6 +53,12 @@ def packaged_network(name: str) -> Callable[..., nn.Module]:
         )
 
     def build_named(**arguments: Any) -> nn.Module:  # noqa: ANN401  whatever the network takes
+        for argument in arguments:
+            if argument in REFUSED or argument.startswith("pretrained"):
+                raise RecipeError(
+                    f"network {name}: arguments: expected none that loads weights, got {argument!r}; "
+                    "a checkpoint is given apart"
+                )
         return build(network, **arguments)
 
     return build_named

@@ -78,6 +78,12 @@ def _prefixed(name: str, verdict: str) -> str:
     return f"{placement} " + ", ".join(f"{name}.{into}".rstrip(".") for into in detail.split(", "))
 
 
+class Unshifted(nn.BatchNorm1d):
+    """A normalization layer that only scales, whatever its random parameters."""
+
+    unshifted = True
+
+
 def positive(layer: nn.Module) -> nn.Module:
     """A normalization layer whose random gamma will be positive."""
     layer.positive = True  # type: ignore[assignment]
@@ -201,6 +207,25 @@ TOKENS = side_by_side(
         ),
         SEQUENCE,
         {"norm": "folded-backward linear"},
+    ),
+    product=Placement(
+        lambda: Forward(
+            lambda net, x: torch.tanh(net.norm(x @ net.matrix)),
+            matrix=nn.Parameter(torch.randn(5, 6)),
+            norm=nn.BatchNorm1d(6),
+        ),
+        (5,),
+        {"norm": "folded-backward "},
+    ),
+    product_normalized_twice=Placement(
+        lambda: Forward(
+            lambda net, x: torch.tanh(net.second(net.first(x @ net.matrix))),
+            matrix=nn.Parameter(torch.randn(5, 6)),
+            first=Unshifted(6),
+            second=nn.BatchNorm1d(6),
+        ),
+        (5,),
+        {"first": "folded-backward ", "second": "folded-backward "},
     ),
     before=Placement(
         lambda: Forward(

@@ -157,6 +157,20 @@ def test_what_would_overflow_is_not_folded(kind: torch.dtype, size: float, toler
     assert relative_error(np.asarray(found), answers(network, rows)) <= tolerance
 
 
+def test_a_shift_that_would_overflow_in_front_of_a_small_scale_is_written_in_another_form() -> None:
+    network = build(lambda: nn.Sequential(nn.Tanh(), nn.BatchNorm2d(4), nn.Conv2d(4, 6, 3, padding=1), nn.ReLU()))
+    network.get_parameter("1.weight").data[0] = 1e-5
+    network.get_parameter("1.bias").data[0] = 1.0
+    network, rows = network.half(), normal_rows(7, 4, 6, 6).half()
+
+    graph = export(network, rows, mode="complete")
+
+    assert (graph.layers[0].placement, count_nodes(graph, "BatchNormalization")) == ("affine", 0)
+    assert "a sum with a map stayed" in (graph.layers[0].reason or "")
+    # float16 keeps 5e-4 an operation, of which the convolution's sum of 36 products is the longest
+    assert relative_error(run_graph(graph, rows)[OUTPUT], answers(network, rows)) <= 5e-3
+
+
 def test_a_layer_without_statistics_stays_and_is_said_to_be_untracked() -> None:
     network = build(lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False), nn.ReLU()))
     rows = normal_rows(7, 3, 6, 6)

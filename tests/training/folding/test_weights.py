@@ -14,7 +14,7 @@ from models.layers import NormalizationLayer
 from models.moments import Array
 from tests.training.examples import normal_rows
 from training.folding.padding import is_uniform, response
-from training.folding.weights import along, scale_grouped_input, scale_transposed_output
+from training.folding.weights import along, scale_in_groups
 
 
 @st.composite
@@ -63,7 +63,7 @@ def test_a_transposed_convolution_takes_in_the_layer_behind_it(
     layer = data.draw(normalizations(groups * outputs))
     weight, rows = normal_rows(groups * inputs, outputs, 2, 3).double(), normal_rows(2, groups * inputs, 4, 4).double()
 
-    folded = torch.from_numpy(scale_transposed_output(weight.numpy(), layer.scale, groups=groups))
+    folded = torch.from_numpy(scale_in_groups(weight.numpy(), layer.scale, groups=groups))
 
     plain = functional.conv_transpose2d(rows, weight, groups=groups)
     found = functional.conv_transpose2d(rows, folded, groups=groups)
@@ -77,8 +77,8 @@ def test_a_convolution_takes_in_the_layer_before_it(
     layer = data.draw(normalizations(groups * inputs))
     weight, rows = normal_rows(groups * outputs, inputs, 2, 3).double(), normal_rows(2, groups * inputs, 4, 4).double()
 
-    scaled = torch.from_numpy(scale_grouped_input(weight.numpy(), layer.scale, groups=groups))
-    shifted = scale_grouped_input(weight.numpy(), layer.shift, groups=groups).sum(axis=(1, 2, 3))
+    scaled = torch.from_numpy(scale_in_groups(weight.numpy(), layer.scale, groups=groups))
+    shifted = scale_in_groups(weight.numpy(), layer.shift, groups=groups).sum(axis=(1, 2, 3))
 
     expected = functional.conv2d(rows * per_channel(layer.scale) + per_channel(layer.shift), weight, groups=groups)
     found = functional.conv2d(rows, scaled, groups=groups) + per_channel(shifted)

@@ -82,6 +82,19 @@ def test_torchvision_builds_a_network_with_arguments_and_without_weights(package
     assert network.out_features == 7
 
 
+@pytest.mark.parametrize(
+    "argument", ["checkpoint_path", "pretrained", "pretrained_cfg_overlay", "weights", "weights_backbone"]
+)
+@pytest.mark.parametrize("name", ["timm/resnet18", "torchvision/alexnet"])
+def test_an_argument_that_has_a_file_read_is_refused(packages: Path, name: str, argument: str) -> None:
+    write(packages, "timm", TIMM)
+    write(packages, "torchvision", "")
+    write(packages, "torchvision/models", TORCHVISION_MODELS)
+
+    with pytest.raises(RecipeError, match=rf"expected none that loads weights, got '{argument}'"):
+        build_network(name, {argument: "weights.pth"})
+
+
 def test_a_network_of_torchvision_that_is_no_classifier_is_refused(packages: Path) -> None:
     write(packages, "torchvision", "")
     write(packages, "torchvision/models", TORCHVISION_MODELS)
