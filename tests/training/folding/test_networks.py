@@ -13,6 +13,7 @@ from tests.training.examples import assert_agrees, build, export, normal_rows
 from training.folded import FoldedGraph
 from training.networks import build_network
 from training.normalization import normalization_layers
+from training.verify import TAP_TOLERANCE
 
 SMALL = {"num_classes": 5, "stem": "small", "width": 0.125}
 
@@ -22,10 +23,15 @@ DENSE = ("densenet", {"num_classes": 5, "stem": "small", "block_layers": [2, 3],
 
 
 def settled(name: str, arguments: Mapping[str, object]) -> nn.Module:
-    """A network with random gamma of both signs, and the statistics of some random images."""
+    """A network with gamma of both signs and not near 0, and the statistics of some random images.
+
+    Dozens of layers with a gamma near 0 in between would let rounding errors grow beyond what is being tested here.
+    """
     network = build(lambda: build_network(name, arguments))
     for layer in normalization_layers(network).values():
         layer.momentum = 1.0
+        with torch.no_grad():
+            layer.weight.copy_(layer.weight.sign() * (0.5 + layer.weight.abs().clamp(max=1.0)))
     network.train()
     with torch.no_grad():
         network(normal_rows(16, 3, 32, 32, seed=5))
@@ -46,7 +52,7 @@ def test_nothing_is_left_where_unpadded_convolutions_follow_every_rectifier(
 
     graph = export(network, rows, mode="complete")
 
-    assert_agrees(graph, network, rows)
+    assert_agrees(graph, network, rows, tap_tolerance=TAP_TOLERANCE)
     assert {layer.placement for layer in graph.layers} == {"folded-backward", "folded-forward"}
     assert operators(graph)["BatchNormalization"] == operators(graph)["Mul"] == 0
     assert operators(graph)["Add"] == operators(kept)["Add"]  # those of the network itself
@@ -59,7 +65,7 @@ def test_one_sum_a_layer_is_left_where_padded_convolutions_follow() -> None:
     graph = export(network, rows, mode="complete")
 
     placements = Counter(layer.placement for layer in graph.layers)
-    assert_agrees(graph, network, rows)
+    assert_agrees(graph, network, rows, tap_tolerance=TAP_TOLERANCE)
     assert operators(graph)["BatchNormalization"] == operators(graph)["Mul"] == 0
     assert operators(graph)["Add"] - operators(kept)["Add"] == placements["affine"]
     assert placements["affine"] > 0
