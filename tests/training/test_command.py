@@ -148,3 +148,14 @@ def test_help_is_there_before_torch_could_be_imported() -> None:
     assert finished.stdout.startswith("usage: bntrain")
     assert "training.errors" in imported
     assert imported & {"torch", "lightning", "onnx", "onnxruntime", "sklearn"} == set()
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    command = [sys.executable, "-m", "training", "networks"]
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        _, errors = process.communicate(timeout=60)
+
+    assert (process.returncode, errors) == (0, b"")
