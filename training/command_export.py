@@ -16,11 +16,11 @@ from torch import Tensor
 
 from models.bundle import Bundle
 from models.datatypes import DATATYPES
-from models.manifest import Arguments, NetworkRecord
+from models.manifest import Arguments
 from models.store import Store
 from training.errors import RecipeError
 from training.loading import load_checkpoint, load_network
-from training.publishing import export
+from training.publishing import describe, export
 from training.rows import read_rows
 from training.tracing import ExampleInputs
 
@@ -47,11 +47,7 @@ def export_named(options: argparse.Namespace) -> Bundle:
         name=options.name,
         fold=options.fold,
         rows=None if options.rows is None else _like(example, read_rows(options.rows)),
-        described_as=NetworkRecord(
-            name=options.network,
-            arguments=arguments,
-            parameters=sum(parameter.numel() for parameter in network.parameters()),
-        ),
+        described_as=describe(network, options.network, arguments),
         allow_untrained=options.allow_untrained,
     )
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.bundle import Bundle
-from models.manifest import NetworkRecord, TrainingRecord
+from models.manifest import TrainingRecord
 from models.store import Store
 from training.data import Rows, Splits, load_data
 from training.errors import RecipeError, one_line
@@ -19,7 +19,7 @@ from training.fit import fit
 from training.folded import FoldedGraph
 from training.networks import build_network
 from training.population import estimate_population_statistics
-from training.publishing import draft, export_network
+from training.publishing import describe, draft, export_network, parameter_arrays
 from training.recipe import Recipe
 
 STATISTICS_BATCH_ROWS = 512
@@ -46,11 +46,6 @@ def run(recipe: Recipe, store: Store) -> Bundle:
         rows=data.test.values,
         names=([INPUT_NAME], [OUTPUT_NAME]),
     )
-    described = NetworkRecord(
-        name=recipe.network,
-        arguments=recipe.arguments,
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-    )
     training = TrainingRecord(
         rows=statistics_rows,
         data=data.record(),
@@ -63,15 +58,14 @@ def run(recipe: Recipe, store: Store) -> Bundle:
         seconds=round(fitted.seconds, 3),
         libraries={name: metadata.version(name) for name in ("torch", "lightning", "onnx", "onnxruntime")},
     )
-    parameters = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     return store.publish(
         draft(
             exported,
             name=recipe.name,
-            network=described,
+            network=describe(network, recipe.network, recipe.arguments),
             labels=data.labels,
             training=training,
-            parameters=parameters,
+            parameters=parameter_arrays(network),
         )
     )
 

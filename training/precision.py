@@ -6,14 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from models.health import SCALE_OUTLIER_RATIO
 from models.layers import NormalizationLayer
 from models.manifest import LayerRecord
 
 LARGEST_HALF = 65504.0
 """The largest number that float16 holds."""
-
-SPREAD = 100.0
-"""Above this ratio of a layer's largest scale to its median, eight bits for all channels lose most of the others."""
 
 
 def precision_warnings(
@@ -34,7 +32,7 @@ def precision_warnings(
                 f"that rounding errors of their input are scaled by up to {np.abs(layer.scale).max():.3g}."
             )
         spread = record.scale.max_over_median
-        if spread is not None and spread > SPREAD:
+        if spread is not None and spread > SCALE_OUTLIER_RATIO:
             yield (
                 f"{layer.name}: the largest scale is {spread:.3g} times the median; quantization by tensor would lose "
                 "the other channels."

@@ -10,9 +10,10 @@ from typing import Any, get_args
 import numpy as np
 import onnx
 import torch
+from pydantic import JsonValue
 from torch import Tensor, nn
 
-from models.bundle import Bundle, Sample
+from models.bundle import Arrays, Bundle, Sample
 from models.draft import BundleDraft
 from models.manifest import FoldingRecord, FoldMode, GraphRecord, NetworkRecord, TrainingRecord, VerificationRecord
 from models.store import Store
@@ -77,14 +78,8 @@ def export(  # noqa: PLR0913  the one call for people: all but two are by name, 
     destination = store if isinstance(store, Store) else Store(Path(store))
     destination.versions(name)  # refuses a name that no model can have, before minutes of work
     exported = export_network(network, example_inputs, mode=fold, rows=rows, allow_untrained=allow_untrained)
-    described = described_as or NetworkRecord(
-        name=f"{type(network).__module__}:{type(network).__qualname__}",
-        arguments={},
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-    )
-    state = network.state_dict()
-    parameters = {key: value.detach().numpy() for key, value in state.items() if isinstance(value, Tensor)}
-    return destination.publish(draft(exported, name=name, network=described, parameters=parameters))
+    described = described_as or describe(network, f"{type(network).__module__}:{type(network).__qualname__}", {})
+    return destination.publish(draft(exported, name=name, network=described, parameters=parameter_arrays(network)))
 
 
 def export_network(
@@ -193,6 +188,18 @@ def draft(
         sample=exported.sample,
         **origin,
     )
+
+
+def describe(network: nn.Module, name: str, arguments: dict[str, JsonValue]) -> NetworkRecord:
+    """What the manifest says of a network that a name and arguments build."""
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return NetworkRecord(name=name, arguments=arguments, parameters=parameters)
+
+
+def parameter_arrays(network: nn.Module) -> Arrays:
+    """Everything that a network keeps, by the names that it has there."""
+    state = network.state_dict()
+    return {key: value.detach().numpy() for key, value in state.items() if isinstance(value, Tensor)}
 
 
 def _sources(network: nn.Module) -> Callable[[str], LayerSource]:

@@ -39,7 +39,7 @@ def measure_speedup(before: bytes, after: bytes, feed: Feed, *, seconds: float =
     deadline = time.perf_counter() + seconds
     while len(ratios) < FEWEST_PAIRS or (time.perf_counter() < deadline and len(ratios) < MOST_PAIRS):
         order = (0, 1) if len(ratios) % 2 else (1, 0)
-        times = {index: _time(sessions[index], feed, repeats) for index in order}
+        times = {index: time_runs(sessions[index], feed, repeats) for index in order}
         ratios.append(times[0] / times[1])
     return statistics.median(ratios)
 
@@ -51,13 +51,14 @@ def open_session(model: bytes) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _repeats(session: onnxruntime.InferenceSession, feed: Feed) -> int:
-    once = _time(session, feed, 1)
-    return max(1, round(SHORTEST_BLOCK_SECONDS / max(once, 1e-6)))
-
-
-def _time(session: onnxruntime.InferenceSession, feed: Feed, repeats: int) -> float:
+def time_runs(session: onnxruntime.InferenceSession, feed: Feed, repeats: int) -> float:
+    """Seconds that so many runs take, one after the other."""
     started = time.perf_counter()
     for _ in range(repeats):
         session.run(None, dict(feed))
     return time.perf_counter() - started
+
+
+def _repeats(session: onnxruntime.InferenceSession, feed: Feed) -> int:
+    once = time_runs(session, feed, 1)
+    return max(1, round(SHORTEST_BLOCK_SECONDS / max(once, 1e-6)))

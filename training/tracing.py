@@ -42,9 +42,7 @@ class Signature:
 
     def call(self, network: nn.Module, tensors: Sequence[Tensor]) -> list[Tensor]:
         """What a network gives for some tensors; the tensors stay as they are, even where a network works in place."""
-        arguments, by_name = pytree.tree_unflatten([tensor.clone() for tensor in tensors], self.structure)
-        with torch.no_grad():
-            return _tensors(network(*arguments, **by_name))
+        return _tensors(_call_network(network, tensors, self.structure))
 
 
 def read_signature(
@@ -67,9 +65,7 @@ def read_signature(
     tensors = named_tensors(network, example)
     leaves, structure = list(tensors.values()), pytree.tree_structure(_call(example))
     try:
-        arguments, by_name = pytree.tree_unflatten([leaf.clone() for leaf in leaves], structure)
-        with torch.no_grad():
-            given = network(*arguments, **by_name)
+        given = _call_network(network, leaves, structure)
     except Exception as error:  # whatever a network raises, this is what it means
         raise ExportError(f"network: expected to take the example: {_root_cause(error)}") from error
     _tensors(given)
@@ -155,6 +151,12 @@ def refuse_unready(network: nn.Module) -> None:
     for name, tensor in (*network.named_parameters(), *network.named_buffers()):
         if tensor.device.type != "cpu":
             raise ExportError(f"{name}: expected values on the CPU, got a tensor on {tensor.device}")
+
+
+def _call_network(network: nn.Module, tensors: Sequence[Tensor], structure: pytree.TreeSpec) -> object:
+    arguments, by_name = pytree.tree_unflatten([tensor.clone() for tensor in tensors], structure)
+    with torch.no_grad():
+        return network(*arguments, **by_name)
 
 
 def _call(example: ExampleInputs) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -68,8 +68,9 @@ def verify(
     """
     generator = torch.Generator().manual_seed(seed)
     count = min(64, max(8, RANDOM_VALUES // values_a_row(example)))
-    session = _observed(graph)
-    output_tolerance, tap_tolerance = tolerances(graph)
+    proto = onnx.load_from_string(graph.model)
+    session = _observed(graph, proto)
+    output_tolerance, tap_tolerance = _tolerances(proto)
     comparison = _Comparison(
         graph,
         lambda batch: _folded_tensors(session, graph, batch),
@@ -88,10 +89,10 @@ def verify(
     )
 
 
-def tolerances(graph: FoldedGraph) -> tuple[float, float]:
+def _tolerances(proto: onnx.ModelProto) -> tuple[float, float]:
     """The largest relative errors that are allowed of outputs and of taps, by the type that the graph computes in."""
     halves = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
-    weights = {tensor.data_type for tensor in onnx.load_from_string(graph.model).graph.initializer}
+    weights = {tensor.data_type for tensor in proto.graph.initializer}
     return (HALF_TOLERANCE, HALF_TOLERANCE) if weights & halves else (OUTPUT_TOLERANCE, TAP_TOLERANCE)
 
 
@@ -203,8 +204,7 @@ def _compare(found: Compute, expected: Compute, rows: Sequence[Tensor]) -> Error
     return errors
 
 
-def _observed(graph: FoldedGraph) -> GraphSession:
-    proto = onnx.load_from_string(graph.model)
+def _observed(graph: FoldedGraph, proto: onnx.ModelProto) -> GraphSession:
     known = {name for node in proto.graph.node for name in node.output} | {i.name for i in proto.graph.input}
     for layer in graph.layers:
         if layer.tap.tensor not in known:

@@ -52,7 +52,8 @@ def verify_bundle(bundle: Bundle, network: str | None = None) -> VerificationRec
     )
     reference: Reference
     if SOURCE_FILE in manifest.files:
-        reference = FileReference(OnnxFile(bundle.source()), unfolded_graph(bundle.source()))
+        source = bundle.source()
+        reference = FileReference(OnnxFile(source), unfolded_graph(source))
     else:
         rebuilt = _rebuild(bundle, network)
         signature, _ = read_signature(rebuilt, _call(rebuilt, rows))

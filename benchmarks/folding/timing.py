@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime
 from pydantic import BaseModel, ConfigDict
 
-from training.speed import Feed, open_session
+from training.speed import Feed, open_session, time_runs
 
 BLOCK_SECONDS = 0.02
 OPENINGS = 4
@@ -64,7 +64,7 @@ def time_in_turn(graphs: Mapping[str, bytes], feed: Feed, *, seconds: float) -> 
         done = 0
         while done < FEWEST_ROUNDS or time.perf_counter() < deadline:
             order = names if done % 2 == 0 else names[::-1]
-            times = {name: _time(sessions[name], feed, repeats[name]) for name in order}
+            times = {name: time_runs(sessions[name], feed, repeats[name]) / repeats[name] for name in order}
             rounds.append(times)
             done += 1
     return Times(rounds)
@@ -82,11 +82,4 @@ def _turned(names: list[str], by: int) -> list[str]:
 
 def _repeats(session: onnxruntime.InferenceSession, feed: Feed) -> int:
     session.run(None, dict(feed))
-    return max(1, round(BLOCK_SECONDS / _time(session, feed, 2)))
-
-
-def _time(session: onnxruntime.InferenceSession, feed: Feed, repeats: int) -> float:
-    started = time.perf_counter()
-    for _ in range(repeats):
-        session.run(None, dict(feed))
-    return (time.perf_counter() - started) / repeats
+    return max(1, round(BLOCK_SECONDS / (time_runs(session, feed, 2) / 2)))

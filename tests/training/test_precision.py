@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import nn
 
+from models.health import SCALE_OUTLIER_RATIO
 from tests.training.examples import build, export, normal_rows
 from training.folded import FoldedGraph
-from training.precision import LARGEST_HALF, SPREAD, precision_warnings
+from training.precision import LARGEST_HALF, precision_warnings
 from training.publishing import export_network
 
 CHANNELS = 8
@@ -76,7 +77,10 @@ def test_a_variance_of_eps_is_none_that_collapsed() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize(("factor", "count"), [(0.99 * SPREAD, 0), (1.01 * SPREAD, 1), (-1.01 * SPREAD, 1)])
+@pytest.mark.parametrize(
+    ("factor", "count"),
+    [(0.99 * SCALE_OUTLIER_RATIO, 0), (1.01 * SCALE_OUTLIER_RATIO, 1), (-1.01 * SCALE_OUTLIER_RATIO, 1)],
+)
 def test_a_scale_far_above_the_median_is_warned_of(factor: float, count: int) -> None:
     graph = changed(scale_one_by(factor))
 

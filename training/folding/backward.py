@@ -83,8 +83,7 @@ def _push_up_terms(plan: Plan, node: ir.Node, affine: Affine) -> None:
     for index, (term, other) in enumerate(((right, left), (left, right))):
         constant = values.constant(term)
         if constant is not None:
-            rank = values.rank(node.outputs[0])
-            aligned = constant.reshape([1] * (rank - constant.ndim) + list(constant.shape))
+            aligned = with_axes_of(node.outputs[0], constant)
             plan.replace_constants(node, {1 - index: _trimmed(affine.scale * aligned + affine.shift, constant.ndim)})
             _refuse_broadcast(node, other)
             push_up(plan, other, affine.only_scale())
@@ -93,6 +92,11 @@ def _push_up_terms(plan: Plan, node: ir.Node, affine: Affine) -> None:
         _refuse_broadcast(node, term)
     push_up(plan, left, affine)
     push_up(plan, right, affine.only_scale())
+
+
+def with_axes_of(output: ir.Value, constant: Array) -> Array:
+    """A constant that is added to give a tensor, with as many axes as that has."""
+    return constant.reshape([1] * (values.rank(output) - constant.ndim) + list(constant.shape))
 
 
 def _trimmed(array: Array, rank: int) -> Array:

@@ -13,6 +13,7 @@ import onnx_ir as ir
 from models.moments import Array
 from training.folding import values
 from training.folding.affine import Affine
+from training.folding.backward import with_axes_of
 from training.folding.obstacle import Obstacle
 from training.folding.passages import passage
 from training.folding.plan import Plan
@@ -72,10 +73,8 @@ def _push_through_sum(plan: Plan, node: ir.Node, index: int, affine: Affine) -> 
     constant = values.constant(other)
     if constant is not None:
         # (s x + t) + c: the constant goes down with the shift, and leaves a sum with zeros, which is nothing
-        rank = values.rank(output)
-        aligned = constant.reshape([1] * (rank - constant.ndim) + list(constant.shape))
         plan.replace_constants(node, {1 - index: np.zeros_like(constant)})
-        push_down(plan, output, Affine(affine.scale, affine.shift + aligned))
+        push_down(plan, output, Affine(affine.scale, affine.shift + with_axes_of(output, constant)))
     elif affine.keeps_size:
         push_down(plan, output, affine)
     else:

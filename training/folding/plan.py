@@ -84,7 +84,7 @@ class Plan:
             Obstacle: If that would hide from a layer observed there what it has to see.
         """
         self.taps.refuse_hiding(value, affine)
-        self._changed[value] = affine.after(self._changed[value]) if value in self._changed else affine
+        self._changed[value] = affine
 
     def insert(self, value: ir.Value, op_type: str, array: Array, *, name: str) -> None:
         """Put ``op_type(value, array)`` where a node's output is used, the array laid along its axes, batch included.

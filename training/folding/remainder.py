@@ -10,7 +10,7 @@ import numpy as np
 
 from training.folding.affine import Affine
 from training.folding.backward import push_up
-from training.folding.clamp import bound_shifted_input, shift_before_scale
+from training.folding.clamp import shift_before_scale
 from training.folding.forward import push_down
 from training.folding.plan import Plan
 from training.folding.sites import Site
@@ -21,11 +21,6 @@ def fold_both_ways(plan: Plan, site: Site) -> None:
     affine = site.affine
     push_up(plan, site.input, affine.only_scale())
     push_down(plan, site.output, affine.only_shift())
-
-
-def leave_shift_behind_rectifier_bounds(plan: Plan, site: Site) -> None:
-    """The scale goes down through the rectifier behind the layer; a sum with ``t / s`` stays in front of it."""
-    bound_shifted_input(plan, site)
 
 
 def leave_shift_in_front(plan: Plan, site: Site) -> None:

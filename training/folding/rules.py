@@ -16,7 +16,7 @@ import numpy as np
 from models.manifest import FoldMode, Placement
 from training.folding import values
 from training.folding.backward import push_up
-from training.folding.clamp import bound_input, rectifier_behind
+from training.folding.clamp import bound_input, bound_shifted_input, rectifier_behind
 from training.folding.forward import push_down
 from training.folding.obstacle import Obstacle
 from training.folding.plan import Plan
@@ -25,7 +25,6 @@ from training.folding.remainder import (
     leave_maps,
     leave_product_and_sum,
     leave_shift_behind,
-    leave_shift_behind_rectifier_bounds,
     leave_shift_in_front,
 )
 from training.folding.sites import Site
@@ -84,16 +83,12 @@ def _fold_forward(plan: Plan, site: Site) -> None:
     push_down(plan, site.output, site.affine)
 
 
-def _fold_through_rectifier(plan: Plan, site: Site) -> None:
-    bound_input(plan, site)
-
-
 def _fold_through_one_bound(plan: Plan, site: Site) -> None:
     """As a single node in place of the rectifier: where it only bounds below, and the scales have one sign."""
     signs = np.sign(site.affine.scale)
     if rectifier_behind(site.output).bounds[1] != np.inf or len(np.unique(signs[signs != 0])) > 1:
         raise Obstacle("it would take two bounds")
-    _fold_through_rectifier(plan, site)
+    bound_input(plan, site)
 
 
 def _keep(plan: Plan, site: Site) -> None:
@@ -103,11 +98,11 @@ def _keep(plan: Plan, site: Site) -> None:
 BACKWARD = Rule(_fold_backward, "folded-backward", "output", "backward")
 FORWARD = Rule(_fold_forward, "folded-forward", "input", "forward")
 BOTH_WAYS = Rule(fold_both_ways, "folded-forward", "input")
-THROUGH_RECTIFIER = Rule(_fold_through_rectifier, "folded-forward", "input")
+THROUGH_RECTIFIER = Rule(bound_input, "folded-forward", "input")
 THROUGH_ONE_BOUND = Rule(_fold_through_one_bound, "folded-forward", "input")
 
 ONE_SUM = (
-    Rule(leave_shift_behind_rectifier_bounds, "affine", "input", leaves="Its scale went into {into}, a sum stayed"),
+    Rule(bound_shifted_input, "affine", "input", leaves="Its scale went into {into}, a sum stayed"),
     Rule(leave_shift_in_front, "affine", "input", leaves="Its scale went into {into}, a sum stayed"),
     Rule(leave_maps, "affine", "input", leaves="It went into {into}, a sum with a map stayed"),
     Rule(leave_shift_behind, "affine", "input", leaves="Its scale went into {into}, a sum stayed"),

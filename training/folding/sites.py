@@ -104,11 +104,7 @@ def find_sites(model: ir.Model, taps: Taps) -> tuple[list[Site], list[Untracked]
     """
     sites: list[Site] = []
     untracked: list[Untracked] = []
-    names = name_layers(model)
-    for node in ir.traversal.RecursiveGraphIterator(model.graph):
-        if node.op_type != OPERATOR or node.domain:
-            continue
-        name = names[node]
+    for node, name in name_layers(model).items():
         if node.graph is not model.graph:
             untracked.append(Untracked(name, None, "It is inside a branch or a loop of the graph."))
         elif node.inputs[0] is None or node.inputs[0].shape is None:
@@ -122,7 +118,7 @@ def find_sites(model: ir.Model, taps: Taps) -> tuple[list[Site], list[Untracked]
 
 
 def name_layers(model: ir.Model) -> dict[ir.Node, str]:
-    """A name for every normalization node: of its module, of its parameters, or its own; numbered if there again."""
+    """Every normalization node in order, and what it is called; ``<name>@2`` where a layer is used again."""
     used: Counter[str] = Counter()
     names: dict[ir.Node, str] = {}
     nodes = [n for n in ir.traversal.RecursiveGraphIterator(model.graph) if n.op_type == OPERATOR and not n.domain]
