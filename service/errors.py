@@ -6,6 +6,10 @@ ServiceError
 ├── UnsupportedEncoding   the body is encoded in a way that is not read here
 ├── NotFound              no model, version or layer of this name
 ├── NotReady              it is known, but not served now
+├── Overloaded            too much waits already
+├── DeadlineExceeded      no answer within the time that the client or the server gives it
+├── ControlRefused        clients may not change what is served
+├── StoreUnwritable       the store can't be written to
 ├── AddressError          the address that was asked for can't be listened on
 ├── DeviceError           the device that was asked for is not there
 └── EngineError           a graph can't be loaded, fails its self-test, or fails while it runs
@@ -34,6 +38,31 @@ class NotFound(ServiceError):
 
 class NotReady(ServiceError):
     """It is known, but not served now."""
+
+
+class Overloaded(ServiceError):
+    """Too much waits already.
+
+    Args:
+        message: One sentence for people.
+        retry_after_s: When it is worth trying again, in seconds from now.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DeadlineExceeded(ServiceError):
+    """There is no answer within the time that the client or the server gives it."""
+
+
+class ControlRefused(ServiceError):
+    """Clients may not change what is served."""
+
+
+class StoreUnwritable(ServiceError):
+    """The store can't be written to."""
 
 
 class AddressError(ServiceError):

@@ -25,12 +25,46 @@ class Settings(BaseSettings):
         "127.0.0.1"
     )
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8000
+    workers: Annotated[int, Field(ge=1, le=256, description="Processes that serve; each holds every model.")] = 1
     device: Annotated[
-        str, Field(description="auto, cpu, cuda or cuda:N; auto takes a GPU where this runtime can use one.")
+        str,
+        Field(description="auto, cpu, cuda, cuda:N, tensorrt or tensorrt:N; auto takes a GPU where one can be used."),
     ] = "auto"
     threads: Annotated[
-        int, Field(ge=0, description="Threads of one run of a model; 0 takes the CPUs that this process may use.")
+        int,
+        Field(
+            ge=0, description="Threads that all runs of models share; 0 takes the CPUs of this process, by their quota."
+        ),
     ] = 0
+    inline_below_ms: Annotated[
+        float,
+        Field(ge=0, allow_inf_nan=False, description="Runs shorter than this stay on the event loop; 0 for none."),
+    ] = 0.5
+    warm_up_s: Annotated[
+        float,
+        Field(ge=0, allow_inf_nan=False, description="How long a version may try larger batches before it is ready."),
+    ] = 1.0
+    versions: Annotated[
+        str,
+        Field(description="Which versions are loaded: all, latest:N or 1,3; by model as in latest:2;digits=all."),
+    ] = "latest:2"
+    repository_control: Annotated[
+        bool, Field(description="Whether clients may load, unload and promote; if not they get 403.")
+    ] = True
+    max_batch_rows: Annotated[int, Field(ge=1, description="Most rows of one run of a model.")] = 64
+    max_batch_delay_ms: Annotated[
+        float,
+        Field(ge=0, allow_inf_nan=False, description="How long a row waits for company while the model is idle."),
+    ] = 0.0
+    max_queue_requests: Annotated[
+        int, Field(ge=1, description="Requests that wait for one model; further ones are refused at once.")
+    ] = 256
+    queue_full_status: Annotated[
+        Literal["429", "503"], Field(description="Status of a refusal because too much waits.")
+    ] = "429"
+    request_timeout_ms: Annotated[
+        int, Field(ge=0, description="A request not answered by then is answered with 504; 0 for no limit.")
+    ] = 30_000
     refresh_interval_s: Annotated[
         float,
         Field(
@@ -40,9 +74,25 @@ class Settings(BaseSettings):
         ),
     ] = 2.0
     max_request_bytes: Annotated[int, Field(gt=0, description="Larger bodies are refused with 413.")] = 64 * 2**20
+    max_json_bytes: Annotated[int, Field(gt=0, description="More JSON in a body is refused with 413.")] = 16 * 2**20
+    max_pending_bytes: Annotated[
+        int, Field(gt=0, description="Bytes of all bodies that are held at once; further ones are refused at once.")
+    ] = 2**30
+    compression: Annotated[bool, Field(description="Whether answers are compressed for clients that accept it.")] = True
+    shutdown_delay_s: Annotated[
+        float,
+        Field(ge=0, allow_inf_nan=False, description="How long to go on answering on SIGTERM, no longer ready."),
+    ] = 0.0
     shutdown_timeout_s: Annotated[
         int, Field(ge=0, description="How long to wait on SIGTERM for answers that are under way.")
     ] = 30
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="What to log, and everything above it.")
     ] = "info"
+    log_format: Annotated[
+        Literal["text", "json"], Field(description="Lines for people, or one JSON object a line.")
+    ] = "text"
+    access_log: Annotated[bool, Field(description="Whether every inference request is logged.")] = False
+    otlp_endpoint: Annotated[
+        str, Field(description="Where traces go, OTLP over HTTP, as http://127.0.0.1:4318; empty for no traces.")
+    ] = ""

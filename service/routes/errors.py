@@ -12,22 +12,30 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from service.errors import (
+    ControlRefused,
+    DeadlineExceeded,
     EngineError,
     InvalidRequest,
     NotFound,
     NotReady,
+    Overloaded,
     RequestTooLarge,
     ServiceError,
+    StoreUnwritable,
     UnsupportedEncoding,
 )
 
 STATUS: Mapping[type[ServiceError], int] = {
     InvalidRequest: 400,
+    ControlRefused: 403,
     NotFound: 404,
     RequestTooLarge: 413,
     UnsupportedEncoding: 415,
+    Overloaded: 429,
     EngineError: 500,
     NotReady: 503,
+    StoreUnwritable: 503,
+    DeadlineExceeded: 504,
 }
 INTERNAL_ERROR = "internal error; the service's log has the details"
 
