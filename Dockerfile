@@ -20,7 +20,7 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 RUN mkdir models service training
 
 FROM build AS build-service
-RUN pip --python /opt/venv install '.[service]'
+RUN pip --python /opt/venv install '.[service,tracing]'
 COPY models/*.py models/
 COPY service service
 RUN pip --python /opt/venv install --no-deps --force-reinstall .

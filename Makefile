@@ -13,7 +13,7 @@ TRAINING = $(VENV)/.installed-training
 DEV = $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help serve train test check format bench-folding constraints image clean
+.PHONY: help serve train test check format fuzz bench bench-peers bench-folding constraints image clean
 
 help:  ## List these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -36,6 +36,17 @@ check: $(DEV)  ## Format, lint, types, and the arrows between rooms
 format: $(DEV)  ## Format the code and mend what lint can mend
 	$(VENV)/bin/ruff format
 	$(VENV)/bin/ruff check --fix
+
+fuzz: $(DEV)  ## Ask the service whatever its OpenAPI document allows, and what it does not, at length (ten minutes)
+	BNSERVE_FUZZ_EXAMPLES=500 $(VENV)/bin/python -m pytest tests/service/test_fuzzed.py
+
+bench: $(DEV)  ## Measure the service against what its parts can do alone, into benchmarks/results.md (11 minutes)
+	for command in client serve decode start; do $(VENV)/bin/python -m benchmarks.serving $$command || exit 1; done
+	$(VENV)/bin/python -m benchmarks.serving page --output benchmarks/results.md
+
+bench-peers: $(DEV)  ## Measure it against other servers, which are installed under runs/, into the same page (15 minutes)
+	$(VENV)/bin/python -m benchmarks.serving peers
+	$(VENV)/bin/python -m benchmarks.serving page --output benchmarks/results.md
 
 bench-folding: $(DEV)  ## Measure folding over many architectures, into docs/folding-results.md (two hours)
 	for command in verify speed bounds rules; do \

@@ -4,7 +4,8 @@
     model.onnx           the folded graph
     normalization.npz    <layer>/gamma, beta, running_mean, running_var of every normalization layer, and
                          <layer>/tap_scale, tap_shift where its tap holds a map of what the layer took or gave
-    sample.npz           inputs/<name> and outputs/<name>: a few rows, real if possible, and the network's answers
+    sample.npz           inputs/<name> and outputs/<name>: a few rows, real if possible, and the network's answers;
+                         of strings their lengths, and all their bytes as strings/inputs/<name>
 
     and what the graph was made from, so that the bundle can be verified again: one of
 
@@ -30,19 +31,25 @@ from models.datatypes import DATATYPES
 from models.errors import BundleError
 from models.layers import NormalizationLayer, TapMap
 from models.manifest import MANIFEST_FILE, FileRecord, LayerRecord, Manifest, TensorRecord, parse_manifest
+from models.strings import unpack_strings
 
 MODEL_FILE = "model.onnx"
 NORMALIZATION_FILE = "normalization.npz"
 SAMPLE_FILE = "sample.npz"
 PARAMETERS_FILE = "parameters.npz"
 SOURCE_FILE = "source.onnx"
+STRINGS = "strings/"
+"""Before the name of a tensor of strings, what its bytes are called in the sample."""
 
 Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A few real rows and the network's own answers, each a dictionary from tensor name to array ``(rows, ...)``."""
+    """A few real rows and the network's own answers, each a dictionary from tensor name to array ``(rows, ...)``.
+
+    The arrays are held as ``datatypes.py`` says.
+    """
 
     inputs: Arrays
     outputs: Arrays
@@ -104,9 +111,10 @@ class Bundle:
         arrays = self._arrays(SAMPLE_FILE)
         inputs = {t.name: _sample_tensor(arrays, f"inputs/{t.name}", t) for t in self.manifest.inputs}
         outputs = {t.name: _sample_tensor(arrays, f"outputs/{t.name}", t) for t in self.manifest.outputs}
-        if unknown := sorted(arrays.keys() - {f"inputs/{n}" for n in inputs} - {f"outputs/{n}" for n in outputs}):
-            raise BundleError(f"{SAMPLE_FILE}: {unknown[0]}: the manifest has no such tensor")
-        rows = {name: array.shape[:1] for name, array in arrays.items()}
+        if arrays:
+            raise BundleError(f"{SAMPLE_FILE}: {min(arrays)}: the manifest has no such tensor")
+        tensors = {f"inputs/{n}": t for n, t in inputs.items()} | {f"outputs/{n}": t for n, t in outputs.items()}
+        rows = {key: tensor.shape[:1] for key, tensor in tensors.items()}
         if len(set(rows.values())) != 1:
             raise BundleError(f"{SAMPLE_FILE}: expected the same number of rows in each tensor, got {rows}")
         return Sample(inputs, outputs)
@@ -148,14 +156,6 @@ class Bundle:
 def sha256(data: bytes) -> str:
     """SHA-256 of bytes, as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write a new file and wait until the disk has it."""
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _open(directory: Path, name: str) -> BinaryIO:
@@ -222,11 +222,23 @@ def _layer(record: LayerRecord, arrays: Arrays) -> NormalizationLayer:
 
 def _sample_tensor(arrays: Arrays, key: str, record: TensorRecord) -> NDArray[Any]:
     array = _take(arrays, SAMPLE_FILE, key)
+    del arrays[key]
+    if record.datatype == "BYTES":
+        array = _strings(arrays, key, array)
     if not record.accepts(array.shape):
         raise BundleError(f"{SAMPLE_FILE}: {key}: expected shape {list(record.shape)}, got {list(array.shape)}")
     if array.dtype != DATATYPES[record.datatype]:
         raise BundleError(f"{SAMPLE_FILE}: {key}: expected {record.datatype}, got {array.dtype}")
     return array
+
+
+def _strings(arrays: Arrays, key: str, lengths: NDArray[Any]) -> NDArray[Any]:
+    content = _take(arrays, SAMPLE_FILE, f"{STRINGS}{key}")
+    del arrays[f"{STRINGS}{key}"]
+    try:
+        return unpack_strings(lengths, content)
+    except ValueError as error:
+        raise BundleError(f"{SAMPLE_FILE}: {key}: {error}") from error
 
 
 def _take(arrays: Arrays, file: str, key: str) -> NDArray[Any]:

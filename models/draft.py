@@ -19,11 +19,12 @@ from models.bundle import (
     PARAMETERS_FILE,
     SAMPLE_FILE,
     SOURCE_FILE,
+    STRINGS,
     Arrays,
     Sample,
     sha256,
-    write_file,
 )
+from models.durable import write_file
 from models.layers import NormalizationLayer, TapMap
 from models.manifest import (
     FORMAT_VERSION,
@@ -38,6 +39,7 @@ from models.manifest import (
     UntrackedRecord,
     VerificationRecord,
 )
+from models.strings import pack_strings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +70,7 @@ class BundleDraft:
             NORMALIZATION_FILE: _pack(
                 {k: v for layer in self.normalization for k, v in _layer_arrays(layer, self.tap_maps.get(layer.name))}
             ),
-            SAMPLE_FILE: _pack(
-                {f"inputs/{name}": array for name, array in self.sample.inputs.items()}
-                | {f"outputs/{name}": array for name, array in self.sample.outputs.items()}
-            ),
+            SAMPLE_FILE: _pack(_plain("inputs", self.sample.inputs) | _plain("outputs", self.sample.outputs)),
         }
         if self.parameters is not None:
             contents[PARAMETERS_FILE] = _pack(self.parameters)
@@ -106,6 +105,18 @@ def _pack(arrays: Arrays) -> bytes:
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
     return buffer.getvalue()
+
+
+def _plain(side: str, tensors: Arrays) -> Arrays:
+    """Tensors of the sample by the names they have there, each string as bytes and their number."""
+    arrays: Arrays = {}
+    for name, tensor in tensors.items():
+        key = f"{side}/{name}"
+        if tensor.dtype == object:
+            arrays[key], arrays[f"{STRINGS}{key}"] = pack_strings(tensor)
+        else:
+            arrays[key] = tensor
+    return arrays
 
 
 def _layer_arrays(layer: NormalizationLayer, tap_map: TapMap | None) -> list[tuple[str, NDArray[Any]]]:

@@ -1,27 +1,28 @@
 """This module is the place where bundles live: ``<root>/<model>/<version>/``, and ``<root>/<model>/default``.
 
 A version appears whole or not at all: it is written into a hidden folder beside its destination, seen to the disk,
-and renamed. After that it never changes. The file ``default`` holds the number of the version that answers when a
-request names none; without the file that is the highest. Replacing it is one rename.
+and renamed. After that it never changes. The file ``default`` says which version answers when a request names none;
+without the file that is the highest.
 """
 
 from __future__ import annotations
 
 import errno
-import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from models.bundle import Bundle, write_file
+from models.bundle import Bundle
 from models.draft import BundleDraft
+from models.durable import locked_folder, sync_folder
 from models.errors import BundleError, ModelNotFound, StoreError, VersionNotFound
 from models.manifest import MODEL_NAME_PATTERN
+from models.pins import VERSION, Pins, promoted, read_pins, write_pins
 
-DEFAULT_FILE = "default"
 _MODEL = re.compile(MODEL_NAME_PATTERN)
-_VERSION = re.compile(r"[1-9][0-9]{0,17}")
 
 
 class Store:
@@ -40,46 +41,65 @@ class Store:
         Raises:
             StoreError: If the name is none that a model can have.
         """
-        return sorted(int(entry.name) for entry in _folders(self._folder(model)) if _VERSION.fullmatch(entry.name))
+        return sorted(int(entry.name) for entry in _folders(self._folder(model)) if VERSION.fullmatch(entry.name))
 
-    def pinned_version(self, model: str) -> int | None:
-        """What the file ``default`` names, or None where there is no such file.
+    def pins(self, model: str) -> Pins:
+        """The version that a model's file ``default`` names, then those that it named before, newest first.
 
         Raises:
-            StoreError: If the file holds anything but the number of a version.
+            StoreError: If the file holds anything but numbers of versions.
         """
-        path = self._folder(model) / DEFAULT_FILE
-        try:
-            text = path.read_text().strip()
-        except FileNotFoundError:
-            return None
-        except (OSError, UnicodeDecodeError) as error:
-            raise StoreError(f"{model}/{DEFAULT_FILE}: expected a text file that can be read: {error}") from error
-        if not _VERSION.fullmatch(text):
-            raise StoreError(f"{model}/{DEFAULT_FILE}: expected the number of a version, got {text[:40]!r}")
-        return int(text)
+        return read_pins(self._folder(model))
 
-    def pin_version(self, model: str, version: int) -> None:
-        """Make a version the default, in one atomic write.
+    def pinned_version(self, model: str) -> int | None:
+        """The version that a model's file ``default`` names, or None where there is no such file.
+
+        Raises:
+            StoreError: If the file holds anything but numbers of versions.
+        """
+        return next(iter(self.pins(model)), None)
+
+    def pin_version(self, model: str, version: int, *, answered: int | None = None) -> None:
+        """Make a version the default, in one atomic write that also mends a damaged file.
+
+        Args:
+            model: Its name.
+            version: The one that is to answer from now on.
+            answered: The one that did until now, if the file may not say so; rolling back leads there.
 
         Raises:
             ModelNotFound: If the store holds no such model.
             VersionNotFound: If the model has no such version.
             StoreError: If the store can't be written to.
         """
-        folder = self._folder(model)
-        if version not in self.versions(model):
-            raise self._not_found(model, version)
-        temporary = folder / f".{DEFAULT_FILE}-{uuid4().hex}"
-        try:
-            write_file(temporary, f"{version}\n".encode())
-            temporary.replace(folder / DEFAULT_FILE)
-            _sync_folder(folder)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise StoreError(
-                f"{model}/{DEFAULT_FILE}: expected a file that can be written: {error.strerror}"
-            ) from error
+        with self._pinning(model, version) as folder:
+            try:
+                before = read_pins(folder)
+            except StoreError:
+                before = ()
+            write_pins(folder, promoted(before, version, answered=answered))
+
+    def roll_back(self, model: str, version: int) -> None:
+        """Make a version the default that was it before, and forget those that came after it.
+
+        Raises:
+            ModelNotFound: If the store holds no such model.
+            VersionNotFound: If the model has no such version, or it was no default before.
+            StoreError: If the file is damaged, or the store can't be written to.
+        """
+        with self._pinning(model, version) as folder:
+            earlier = read_pins(folder)[1:]
+            if version not in earlier:
+                raise VersionNotFound(f"{model}: expected one of the earlier defaults {list(earlier)}, got {version}")
+            write_pins(folder, earlier[earlier.index(version) :])
+
+    def unpin(self, model: str) -> None:
+        """Let the highest version be the default again; earlier ones are forgotten.
+
+        Raises:
+            StoreError: If the store can't be written to.
+        """
+        write_pins(self._folder(model), ())
 
     def bundle_path(self, model: str, version: int) -> Path:
         """Where a version lives, whether or not it is there."""
@@ -129,15 +149,24 @@ class Store:
             written = Bundle.open(temporary)
             written.normalization()
             written.sample()
-            _sync_folder(temporary)
+            sync_folder(temporary)
             temporary.rename(destination)
         except BaseException as error:
             shutil.rmtree(temporary, ignore_errors=True)
             if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                 return None
             raise
-        _sync_folder(destination.parent)
+        sync_folder(destination.parent)
         return Bundle(destination, written.manifest)
+
+    @contextmanager
+    def _pinning(self, model: str, version: int) -> Iterator[Path]:
+        """A model's folder, the pins of which no other process changes meanwhile."""
+        folder = self._folder(model)
+        if version not in self.versions(model):
+            raise self._not_found(model, version)
+        with locked_folder(folder):
+            yield folder
 
     def _not_found(self, model: str, version: int) -> StoreError:
         if model not in self.models():
@@ -167,12 +196,4 @@ def _make_folder(path: Path) -> None:
     if not path.is_dir():
         _make_folder(path.parent)
         path.mkdir(exist_ok=True)
-        _sync_folder(path.parent)
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_folder(path.parent)

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
-import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
@@ -21,8 +20,12 @@ from models.errors import ModelsError
 from models.store import Store
 from service.app import create_app
 from service.errors import AddressError, ServiceError
+from service.inference.cpus import usable_cpus
+from service.lifecycle import Lifecycle
 from service.logs import configure_logs
+from service.server import STOP_SIGNALS, Server, serve
 from service.settings import Settings
+from service.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -36,43 +39,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
         field = ".".join(str(part) for part in problem["loc"])
         print(f"bnserve: {field}: {problem['msg']}, got {problem['input']!r}", file=sys.stderr)
         return 2
-    configure_logs(settings.log_level)
-    # uvicorn raises a signal once more after it has stopped; being asked to stop is no failure
-    for number in (signal.SIGTERM, signal.SIGINT):
+    configure_logs(settings.log_level, settings.log_format)
+    for number in STOP_SIGNALS:  # until the server listens to them
         signal.signal(number, _leave)
     try:
-        app = create_app(settings)
-        models = Store(settings.store).models()
-        listening = _listen(settings.host, settings.port)
+        if settings.workers == 1:
+            _serve_alone(settings)
+        else:
+            Supervisor(settings, _listen(settings), cpus=usable_cpus()).run()
     except (ServiceError, ModelsError) as error:
         print(f"bnserve: {error}", file=sys.stderr)
         return 1
-    log.info("store %s: %s", settings.store.resolve(), ", ".join(models) or "no model yet")
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        ws="none",
-        timeout_graceful_shutdown=settings.shutdown_timeout_s,
-    )
-    _print_addresses(_base_url(*listening.getsockname()[:2]), models)
-    uvicorn.Server(config).run(sockets=[listening])
+    for number in STOP_SIGNALS:  # Python gives up its handlers before it ends: one more signal would be a failure
+        signal.signal(number, signal.SIG_IGN)
     return 0
+
+
+def _serve_alone(settings: Settings) -> None:
+    lifecycle = Lifecycle()
+    app = create_app(settings, lifecycle=lifecycle)
+    serve(Server(app, settings, lifecycle), _listen(settings))
 
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(0)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """Listen from now on; connections wait until the server takes them."""
+def _listen(settings: Settings) -> socket.socket:
+    """Listen from now on, and say where; connections wait until a server takes them."""
+    host, port = settings.host, settings.port
+    models = Store(settings.store).models()
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise AddressError(
             f"host, port: expected an address to listen on, got {host}:{port}: {error.strerror}"
         ) from error
+    log.info("store %s: %s", settings.store.resolve(), ", ".join(models) or "no model yet")
+    _print_addresses(_base_url(*listening.getsockname()[:2]), models)
+    return listening
 
 
 def _base_url(host: str, port: int) -> str:

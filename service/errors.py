@@ -4,14 +4,18 @@ ServiceError
 ├── InvalidRequest        the client sent what can't be answered
 │   └── RequestTooLarge   more bytes than are taken
 ├── UnsupportedEncoding   the body is encoded in a way that is not read here
+├── Conflict              what is asked does not go with what there is
 ├── NotFound              no model, version or layer of this name
 ├── NotReady              it is known, but not served now
 ├── Overloaded            too much waits already
 ├── DeadlineExceeded      no answer within the time that the client or the server gives it
+├── ClientGone            the client went before it was answered
 ├── ControlRefused        clients may not change what is served
 ├── StoreUnwritable       the store can't be written to
 ├── AddressError          the address that was asked for can't be listened on
 ├── DeviceError           the device that was asked for is not there
+├── TracingError          traces that were asked for can't be made
+├── WorkerError           the processes that were asked for can't serve
 └── EngineError           a graph can't be loaded, fails its self-test, or fails while it runs
 """
 
@@ -30,6 +34,10 @@ class RequestTooLarge(InvalidRequest):
 
 class UnsupportedEncoding(ServiceError):
     """The body is encoded in a way that is not read here."""
+
+
+class Conflict(ServiceError):
+    """What is asked does not go with what there is."""
 
 
 class NotFound(ServiceError):
@@ -57,6 +65,10 @@ class DeadlineExceeded(ServiceError):
     """There is no answer within the time that the client or the server gives it."""
 
 
+class ClientGone(ServiceError):
+    """The client went before it was answered; nobody reads this, it is counted."""
+
+
 class ControlRefused(ServiceError):
     """Clients may not change what is served."""
 
@@ -71,6 +83,14 @@ class AddressError(ServiceError):
 
 class DeviceError(ServiceError):
     """The device that was asked for is not there."""
+
+
+class TracingError(ServiceError):
+    """Traces that were asked for can't be made."""
+
+
+class WorkerError(ServiceError):
+    """The processes that were asked for can't serve."""
 
 
 class EngineError(ServiceError):

@@ -9,8 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.inference.versions import parse_policies
+
+
+def _policies(text: str) -> str:
+    parse_policies(text)
+    return text
 
 
 class Settings(BaseSettings):
@@ -32,9 +39,7 @@ class Settings(BaseSettings):
     ] = "auto"
     threads: Annotated[
         int,
-        Field(
-            ge=0, description="Threads that all runs of models share; 0 takes the CPUs of this process, by their quota."
-        ),
+        Field(ge=0, description="Threads of one run of a model; 0 takes the CPUs of this process, by their quota."),
     ] = 0
     inline_below_ms: Annotated[
         float,
@@ -46,6 +51,7 @@ class Settings(BaseSettings):
     ] = 1.0
     versions: Annotated[
         str,
+        AfterValidator(_policies),
         Field(description="Which versions are loaded: all, latest:N or 1,3; by model as in latest:2;digits=all."),
     ] = "latest:2"
     repository_control: Annotated[

@@ -36,6 +36,15 @@ def test_the_service_loads_nothing_that_only_training_needs(module: str) -> None
     assert heavy & set(loaded) == set()
 
 
+def test_the_service_loads_what_traces_need_only_if_they_are_wanted() -> None:
+    program = "import sys, service.__main__, service.tracing as t; t.open_tracer(''); print(*sys.modules)"
+
+    loaded = python(program).split()
+
+    assert "service.tracing" in loaded
+    assert [name for name in loaded if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))] == []
+
+
 def test_models_load_neither_side() -> None:
     program = "import sys, models.bundle, models.store, models.health; print(*sys.modules)"
 

@@ -64,6 +64,10 @@ def test_every_setting_is_documented_with_its_default() -> None:
 
 
 def _shown(default: object) -> str:
+    if isinstance(default, bool):
+        return str(default).lower()
+    if default == "":
+        return '""'
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 

@@ -87,12 +87,13 @@ def parse_shapes(texts: Sequence[str]) -> ExampleInputs:
 
 def _parse_shape(text: str) -> tuple[str | None, Tensor]:
     match = INPUT_SHAPE.fullmatch(text)
-    kinds = {str(name): kind for name, kind in DATATYPES.items()}
+    # of the other two numpy, from which torch takes the rest, has no dtype
+    kinds = {str(name): kind for name, kind in DATATYPES.items() if name not in ("BF16", "BYTES")}
     datatype = (match and match["datatype"]) or "FP32"
     if match is None or not (match["sizes"] or match["name"]) or datatype not in kinds:
         raise RecipeError(
             f"--input-shape: expected [NAME[:DATATYPE]=]SIZE,SIZE,... without the batch, the datatype one of "
-            f"{', '.join(DATATYPES)}, got {text!r}"
+            f"{', '.join(kinds)}, got {text!r}"
         )
     shape = (EXAMPLE_ROWS, *(int(size) for size in (match["sizes"] or "").split(",") if size))
     if 0 in shape:

@@ -1,11 +1,11 @@
-"""This module says when the store may have changed: at once where the file system tells, else at an interval."""
+"""This module says when folders may have changed: at once where the file system tells, else at an interval."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import watchfiles
@@ -16,17 +16,18 @@ DEBOUNCE_MS = 100
 log = logging.getLogger(__name__)
 
 
-async def changes(root: Path, *, interval_s: float) -> AsyncIterator[None]:
+async def changes(*folders: Path, interval_s: float) -> AsyncIterator[None]:
     """Yield now, at each change below a folder, and at least every ``interval_s`` seconds; never ends.
 
     The interval is for file systems that tell nothing, such as network mounts, and for a folder that is not there yet.
     """
     yield
     while True:
-        if root.is_dir():
+        watched = _existing(folders)
+        if watched:
             try:
                 async for _ in watchfiles.awatch(
-                    root,
+                    *watched,
                     watch_filter=None,
                     debounce=DEBOUNCE_MS,
                     step=DEBOUNCE_MS // 2,
@@ -34,10 +35,14 @@ async def changes(root: Path, *, interval_s: float) -> AsyncIterator[None]:
                     yield_on_timeout=True,
                 ):
                     yield
-                    if not root.is_dir():
+                    if _existing(folders) != watched:
                         break
                 continue
             except (OSError, RuntimeError) as error:  # the second is what watchfiles raises where inotify is used up
-                log.warning("store %s can't be watched, it is looked at instead: %s", root, error)
+                log.warning("%s can't be watched, looked at instead: %s", ", ".join(map(str, watched)), error)
         await asyncio.sleep(interval_s)
         yield
+
+
+def _existing(folders: Sequence[Path]) -> list[Path]:
+    return [folder for folder in folders if folder.is_dir()]

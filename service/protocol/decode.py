@@ -9,29 +9,28 @@ Source: Open Inference Protocol, REST; Triton's binary tensor data extension.
 from __future__ import annotations
 
 import math
-from typing import Any, cast
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple, cast
 
 from models.datatypes import DATATYPES, Datatype
 from service.errors import InvalidRequest
-from service.protocol.fields import (
-    Json,
-    complaint,
-    parse_json,
-    read_count,
-    read_flag,
-    read_list,
-    read_object,
-    read_string,
-)
+from service.protocol.blobs import Blobs, array_from_bytes
+from service.protocol.documents import parse_request
+from service.protocol.fields import Json, complaint, read_count, read_counts, read_list, read_object, read_string
 from service.protocol.messages import InferenceRequest, RequestedOutput, Tensor
 from service.protocol.numbers import array_of
+from service.protocol.requested import RequestParameters, read_outputs, read_parameters
 
 MAX_DIMENSIONS = 32
 MAX_VALUES = 2**40
 """Far beyond any body that is taken; what numpy can count is a little further."""
+
+
+KEPT_HEADS = 256
+KEPT_HEAD_BYTES = 1024
+"""A client that sends tensors as bytes sends the same JSON before them each time, or one that differs by its id. So
+what the last short ones said is kept; the tensors themselves are none of it."""
 
 
 def decode_request(body: bytes, *, header_length: int | None = None) -> InferenceRequest:
@@ -44,51 +43,64 @@ def decode_request(body: bytes, *, header_length: int | None = None) -> Inferenc
     Raises:
         InvalidRequest: If any part of it is not as the protocol says; the text names the field.
     """
-    if header_length is not None and not 0 < header_length <= len(body):
+    if header_length is None:
+        head, blobs = _read_head(body), Blobs(memoryview(b""))
+    elif 0 < header_length <= len(body):
+        read = _kept_head if header_length <= min(KEPT_HEAD_BYTES, len(body) - 1) else _read_head
+        head, blobs = read(body[:header_length]), Blobs(memoryview(body)[header_length:])
+    else:
         raise InvalidRequest(
             f"Inference-Header-Content-Length: expected 1 to {len(body)}, the length of the body, got {header_length}"
         )
-    json_length = len(body) if header_length is None else header_length
-    blobs = _Blobs(memoryview(body)[json_length:])
-    document = parse_json(memoryview(body)[:json_length])
-    if not isinstance(document, dict):
-        raise complaint("request", "an object", document)
-    parameters = read_object(document.get("parameters"), "parameters")
-    binary_outputs = read_flag(parameters.get("binary_data_output"), "parameters.binary_data_output", default=False)
     request = InferenceRequest(
-        id=None if document.get("id") is None else read_string(document["id"], "id"),
-        inputs=[
-            _input(item, f"inputs[{index}]", blobs)
-            for index, item in enumerate(read_list(document.get("inputs"), "inputs"))
-        ],
-        outputs=_outputs(document.get("outputs"), binary_outputs),
-        binary_outputs=binary_outputs,
+        id=head.id,
+        inputs=[_tensor(given, f"inputs[{index}]", blobs) for index, given in enumerate(head.inputs)],
+        outputs=head.outputs,
+        binary_outputs=head.parameters.binary_outputs,
+        timeout_us=head.parameters.timeout_us,
+        priority=head.parameters.priority,
     )
     blobs.expect_end()
     return request
 
 
-class _Blobs:
-    """The bytes behind the JSON, taken from the front."""
+class _Given(NamedTuple):
+    """One input as the JSON describes it: with data, or with the size of its bytes."""
 
-    def __init__(self, data: memoryview) -> None:
-        self._data = data
-
-    def take(self, size: int, where: str) -> memoryview:
-        if size > len(self._data):
-            raise InvalidRequest(f"{where}: expected {size} bytes behind the JSON, got {len(self._data)}")
-        taken, self._data = self._data[:size], self._data[size:]
-        return taken
-
-    def expect_end(self) -> None:
-        if self._data:
-            raise InvalidRequest(
-                f"request: expected no bytes behind those of the inputs, got {len(self._data)} more; "
-                "is Inference-Header-Content-Length right, and every binary_data_size?"
-            )
+    name: str
+    datatype: Datatype
+    shape: Sequence[int]
+    size: int | None
+    data: Json
 
 
-def _input(item: Json, where: str, blobs: _Blobs) -> Tensor:
+class _Head(NamedTuple):
+    """What the JSON of a request says."""
+
+    id: str | None
+    inputs: Sequence[_Given]
+    outputs: Sequence[RequestedOutput] | None
+    parameters: RequestParameters
+
+
+def _read_head(text: bytes) -> _Head:
+    document = parse_request(text)
+    if not isinstance(document, dict):
+        raise complaint("request", "an object", document)
+    identifier = document.get("id")
+    parameters = read_parameters(document.get("parameters"))
+    return _Head(
+        None if identifier is None else read_string(identifier, "id"),
+        [_input(item, f"inputs[{index}]") for index, item in enumerate(read_list(document.get("inputs"), "inputs"))],
+        read_outputs(document.get("outputs"), binary_by_default=parameters.binary_outputs),
+        parameters,
+    )
+
+
+_kept_head = lru_cache(KEPT_HEADS)(_read_head)
+
+
+def _input(item: Json, where: str) -> _Given:
     if not isinstance(item, dict):
         raise complaint(where, "an object", item)
     name = read_string(item.get("name"), f"{where}.name")
@@ -96,15 +108,29 @@ def _input(item: Json, where: str, blobs: _Blobs) -> Tensor:
     shape = _shape(item.get("shape"), f"{where}.shape")
     size = read_object(item.get("parameters"), f"{where}.parameters").get("binary_data_size")
     if size is None:
-        flat = _from_json(item, datatype, where)
-    elif "data" in item:
+        if "data" not in item:
+            raise InvalidRequest(f"{where}: expected data or parameters.binary_data_size, got neither")
+        return _Given(name, datatype, shape, None, item["data"])
+    if "data" in item:
         raise InvalidRequest(f"{where}: expected either data or parameters.binary_data_size, got both")
+    field = f"{where}.parameters.binary_data_size"
+    expected = math.prod(shape) * DATATYPES[datatype].itemsize
+    if read_count(size, field) != expected and datatype != "BYTES":
+        raise InvalidRequest(f"{field}: expected {expected}, as {datatype} of shape {shape} takes, got {size}")
+    return _Given(name, datatype, shape, size, None)
+
+
+def _tensor(given: _Given, where: str, blobs: Blobs) -> Tensor:
+    name, datatype, shape, size, data = given
+    if size is None:
+        flat = array_of(data, datatype, f"{where}.data")
+        if flat.size != math.prod(shape):
+            raise InvalidRequest(
+                f"{where}.data: expected {math.prod(shape)} values, as shape {shape} says, got {flat.size}"
+            )
     else:
-        flat = _from_bytes(blobs, size, shape, datatype, where)
-    if flat.size != math.prod(shape):
-        raise InvalidRequest(
-            f"{where}.data: expected {math.prod(shape)} values, as shape {shape} says, got {flat.size}"
-        )
+        taken = blobs.take(size, f"{where}.parameters.binary_data_size")
+        flat = array_from_bytes(taken, datatype, math.prod(shape), where)
     return Tensor(name, datatype, flat.reshape(shape))
 
 
@@ -115,48 +141,9 @@ def _datatype(value: Json, where: str) -> Datatype:
 
 
 def _shape(value: Json, where: str) -> list[int]:
-    sizes = read_list(value, where)
-    if len(sizes) > MAX_DIMENSIONS:
-        raise InvalidRequest(f"{where}: expected at most {MAX_DIMENSIONS} dimensions, got {len(sizes)}")
-    shape = [read_count(size, f"{where}[{axis}]") for axis, size in enumerate(sizes)]
-    if math.prod(size or 1 for size in shape) > MAX_VALUES:
+    shape = read_counts(value, where)
+    if len(shape) > MAX_DIMENSIONS:
+        raise InvalidRequest(f"{where}: expected at most {MAX_DIMENSIONS} dimensions, got {len(shape)}")
+    if math.prod([size or 1 for size in shape]) > MAX_VALUES:
         raise complaint(where, f"at most {MAX_VALUES} values", shape)
     return shape
-
-
-def _from_json(item: dict[str, Json], datatype: Datatype, where: str) -> NDArray[Any]:
-    if "data" not in item:
-        raise InvalidRequest(f"{where}: expected data or parameters.binary_data_size, got neither")
-    return array_of(item["data"], datatype, f"{where}.data")
-
-
-def _from_bytes(blobs: _Blobs, size: Json, shape: list[int], datatype: Datatype, where: str) -> NDArray[Any]:
-    field = f"{where}.parameters.binary_data_size"
-    dtype = DATATYPES[datatype]
-    expected = math.prod(shape) * dtype.itemsize
-    if read_count(size, field) != expected:
-        raise InvalidRequest(f"{field}: expected {expected}, as {datatype} of shape {shape} takes, got {size}")
-    data = blobs.take(size, field)
-    if datatype == "BOOL" and (np.frombuffer(data, np.uint8) > 1).any():
-        raise InvalidRequest(f"{where}: expected bytes 0 and 1 in a tensor of BOOL, got others")
-    # Bytes start where the JSON ends, which need not be where the processor can load numbers from.
-    return np.require(np.frombuffer(data, dtype), requirements="A")
-
-
-def _outputs(value: Json, binary_by_default: bool) -> list[RequestedOutput] | None:
-    if not value and (value is None or value == []):  # some clients send an empty list for "all"
-        return None
-    outputs: dict[str, RequestedOutput] = {}
-    for index, item in enumerate(read_list(value, "outputs")):
-        where = f"outputs[{index}]"
-        if not isinstance(item, dict):
-            raise complaint(where, "an object", item)
-        name = read_string(item.get("name"), f"{where}.name")
-        if name in outputs:
-            raise InvalidRequest(f"{where}.name: expected each output once, got {name!r} again")
-        parameters = read_object(item.get("parameters"), f"{where}.parameters")
-        if parameters.get("classification"):
-            raise InvalidRequest(f"{where}.parameters.classification: this extension is not served here")
-        binary = read_flag(parameters.get("binary_data"), f"{where}.parameters.binary_data", default=binary_by_default)
-        outputs[name] = RequestedOutput(name, binary)
-    return list(outputs.values())

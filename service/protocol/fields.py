@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -15,26 +16,36 @@ import orjson
 from service.errors import InvalidRequest
 
 SHOWN_CHARACTERS = 60
+MAX_NESTING = 100
+"""How many lists and objects may lie in one another; as many as other servers of the protocol take."""
+MAX_WHOLE_NUMBER = 2**64 - 1
 
 Json = Any
 """What a JSON parser gives; every use checks before it trusts."""
 
 
-def parse_json(text: bytes | memoryview) -> Json:
+def parse_json(text: bytes) -> Json:
     """Parse JSON; beyond the standard, the bare literals NaN, Infinity and -Infinity are numbers.
 
     Other servers of the protocol read and write them, and there is no other way to say them in JSON.
 
     Raises:
-        InvalidRequest: If it is no JSON; the text says where.
+        InvalidRequest: If it is no JSON, the text says where; or if it is nested too deeply.
     """
     try:
-        return orjson.loads(text)
+        document = orjson.loads(text)
     except orjson.JSONDecodeError:
-        pass
-    # Rare, so slow is fine: the literals, or an error whose place the standard library names best.
+        # Rare, so slow is fine: the literals, or an error whose place the standard library names best.
+        document = _parse_literals(text)
+    # What opens nothing more often than that can't be nested more deeply.
+    if text.count(b"[") + text.count(b"{") > MAX_NESTING:
+        _refuse_deep(document)
+    return document
+
+
+def _parse_literals(text: bytes) -> Json:
     try:
-        return json.loads(bytes(text), parse_float=_float)
+        return json.loads(text, parse_float=_float)
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"request: expected JSON in UTF-8, got {error.reason} at byte {error.start}") from error
     except json.JSONDecodeError as error:
@@ -43,7 +54,22 @@ def parse_json(text: bytes | memoryview) -> Json:
     except ValueError as error:
         raise InvalidRequest("request: expected JSON with numbers that fit into 64 bits, got a larger one") from error
     except RecursionError as error:
-        raise InvalidRequest("request: expected JSON, got one that is nested too deeply") from error
+        raise _too_deep() from error
+
+
+def _refuse_deep(document: Json) -> None:
+    """Refuse what is nested too deeply, level by level: nothing here may recurse as deeply as a client likes."""
+    level: list[Json] = [[document]]
+    for _ in range(MAX_NESTING + 1):
+        items = chain.from_iterable(each.values() if isinstance(each, dict) else each for each in level)
+        level = [item for item in items if isinstance(item, (list, dict))]
+        if not level:
+            return
+    raise _too_deep()
+
+
+def _too_deep() -> InvalidRequest:
+    return InvalidRequest(f"request: expected JSON that is nested at most {MAX_NESTING} times, got a deeper one")
 
 
 def complaint(where: str, expected: str, got: Json) -> InvalidRequest:
@@ -111,8 +137,21 @@ def read_flag(value: Json, where: str, *, default: bool) -> bool:
     return value
 
 
-def read_count(value: Json, where: str) -> int:
-    """Take a whole number that is not negative."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+def read_count(value: Json, where: str, *, default: int | None = None) -> int:
+    """Take a whole number that is not negative, and that 64 bits can hold; ``default`` where it may be left out."""
+    if value is None and default is not None:
+        return default
+    if type(value) is not int or value < 0:
         raise complaint(where, "a whole number, 0 or more", value)
+    if value > MAX_WHOLE_NUMBER:
+        raise complaint(where, f"a whole number, at most {MAX_WHOLE_NUMBER}", value)
     return value
+
+
+def read_counts(value: Json, where: str) -> list[int]:
+    """Take a list of whole numbers, none of them negative."""
+    counts = read_list(value, where)
+    for index, count in enumerate(counts):
+        if type(count) is not int or not 0 <= count <= MAX_WHOLE_NUMBER:
+            read_count(count, f"{where}[{index}]")
+    return counts

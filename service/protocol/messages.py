@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -13,25 +12,29 @@ from models.datatypes import Datatype
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Tensor:
-    """One tensor on the wire."""
+class Tensor(NamedTuple):  # these are made for every request, and a frozen dataclass takes four times as long
+    """One tensor on the wire; its array is held as ``models.datatypes`` says."""
 
     name: str
     datatype: Datatype
     array: Array
 
 
-@dataclass(frozen=True, slots=True)
-class RequestedOutput:
-    """One output that a client asked for by name, and whether it wants bytes rather than JSON numbers."""
+class RequestedOutput(NamedTuple):
+    """One output that a client asked for by name.
+
+    Attributes:
+        name: Of the output.
+        binary: Whether it is wanted as bytes rather than as JSON.
+        classification: How many of its classes are wanted in its place, best first; 0 for the output itself.
+    """
 
     name: str
     binary: bool
+    classification: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class InferenceRequest:
+class InferenceRequest(NamedTuple):
     """What a client asks.
 
     Attributes:
@@ -39,12 +42,16 @@ class InferenceRequest:
         inputs: In the order of the request.
         outputs: In the order in which they are wanted; None for all of them.
         binary_outputs: Whether outputs that are not asked for one by one are wanted as bytes.
+        timeout_us: Within how many microseconds the client wants its answer; None if it did not say.
+        priority: 1 is the highest; 0 leaves it to the server.
     """
 
     id: str | None
     inputs: Sequence[Tensor]
     outputs: Sequence[RequestedOutput] | None
     binary_outputs: bool
+    timeout_us: int | None = None
+    priority: int = 0
 
     def binary_names(self, names: Sequence[str]) -> frozenset[str]:
         """Which of the answer's outputs the client wants as bytes."""
@@ -53,9 +60,8 @@ class InferenceRequest:
         return frozenset(output.name for output in self.outputs if output.binary)
 
 
-@dataclass(frozen=True, slots=True)
-class InferenceAnswer:
-    """What a client gets; the outputs named in ``binary`` go as bytes, the others as JSON numbers."""
+class InferenceAnswer(NamedTuple):
+    """What a client gets; the outputs named in ``binary`` go as bytes, the others as JSON."""
 
     model_name: str
     model_version: str

@@ -2,14 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from starlette.types import Receive
 
-from service.errors import RequestTooLarge, UnsupportedEncoding
+from service.errors import ClientGone, DeadlineExceeded, Overloaded, RequestTooLarge
+from service.protocol.compression import decompress
+from service.routes.aside import aside
 
 Headers = Mapping[bytes, bytes]
+BODY_HEADERS = frozenset({b"content-encoding", b"content-length"})
 _MAX_DIGITS = 18
+
+
+class HeldBytes:
+    """How many bytes of bodies the process holds at once; what would be more is refused.
+
+    Args:
+        limit: Most bytes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held = 0
+
+    def take(self, size: int) -> None:
+        """Hold some more.
+
+        Raises:
+            Overloaded: If they would be too many.
+        """
+        if self._held + size > self._limit:
+            raise Overloaded(
+                f"expected at most {self._limit} bytes of requests that are held at once, got {size} more",
+                retry_after_s=1.0,
+            )
+        self._held += size
+
+    def give_back(self, size: int) -> None:
+        """Hold some no longer."""
+        self._held -= size
 
 
 def pick_headers(headers: Iterable[tuple[bytes, bytes]], names: frozenset[bytes]) -> dict[bytes, bytes]:
@@ -22,38 +56,74 @@ def whole_number(text: bytes) -> int | None:
     return int(text) if text.isdigit() and len(text) <= _MAX_DIGITS else None
 
 
-BODY_HEADERS = frozenset({b"content-encoding", b"content-length"})
+def _uncounted(_size: int) -> None:
+    pass
 
 
-async def read_body(receive: Receive, headers: Headers, *, limit: int) -> bytes | None:
-    """All of the body, or None where the client went away.
+async def read_body(
+    receive: Receive,
+    headers: Headers,
+    *,
+    limit: int,
+    timeout_s: float | None = None,
+    hold: Callable[[int], None] = _uncounted,
+) -> bytes:
+    """All of the body, decompressed.
 
     Args:
         receive: Of the ASGI server.
         headers: At least ``BODY_HEADERS``, where the request has them.
-        limit: How many bytes are taken.
+        limit: How many bytes are taken, before and after decompression.
+        timeout_s: How long to wait for what is not here yet; None for ever.
+        hold: Told of the bytes as they come; it may refuse them.
 
     Raises:
-        RequestTooLarge: As soon as more are announced, or come.
-        UnsupportedEncoding: If the body is compressed.
+        RequestTooLarge: As soon as more are announced, or come, or come out of it.
+        UnsupportedEncoding: If it is compressed in a way that is not read here.
+        InvalidRequest: If it can't be decompressed.
+        DeadlineExceeded: If they do not come in time.
+        ClientGone: If the client goes away meanwhile.
+        Overloaded: If ``hold`` refuses them.
     """
-    encoding = headers.get(b"content-encoding", b"identity")
-    if encoding.lower() != b"identity":
-        raise UnsupportedEncoding(f"Content-Encoding: expected identity, got {encoding.decode('latin-1')!r}")
     # a length that is none is the server's to refuse; what really comes is counted below
     _refuse_above(limit, whole_number(headers.get(b"content-length", b"0")) or 0)
-    chunks: list[bytes] = []
-    received = 0
+    message = await receive()  # what came with the head is here already, so this needs no clock
+    if message["type"] == "http.disconnect":
+        raise _gone()
+    body: bytes = message.get("body", b"")
+    hold(len(body))
+    if message.get("more_body", False):
+        try:
+            async with asyncio.timeout(timeout_s):
+                body = await _read_on(receive, body, limit, hold)
+        except TimeoutError as error:
+            raise DeadlineExceeded("request: expected all of its body within its time, got a part of it") from error
+    _refuse_above(limit, len(body))
+    encoding = headers.get(b"content-encoding", b"identity").decode("latin-1").lower()
+    if encoding != "identity":
+        body = await aside(partial(decompress, limit=limit), body, encoding, size=len(body))
+        hold(len(body))
+    return body
+
+
+async def _read_on(receive: Receive, first: bytes, limit: int, hold: Callable[[int], None]) -> bytes:
+    chunks, received = [first], len(first)
     more = True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return None
-        chunks.append(message.get("body", b""))
-        received += len(chunks[-1])
+            raise _gone()
+        chunk = message.get("body", b"")
+        hold(len(chunk))
+        chunks.append(chunk)
+        received += len(chunk)
         _refuse_above(limit, received)
         more = message.get("more_body", False)
     return b"".join(chunks)
+
+
+def _gone() -> ClientGone:
+    return ClientGone("request: expected all of its body, the client is gone")
 
 
 def _refuse_above(limit: int, size: int) -> None:

@@ -6,8 +6,11 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
+from service.errors import ControlRefused
+from service.inference.limits import ServingLimits
 from service.inference.registry import Registry
 from service.inference.served_model import ServedModel
+from service.settings import Settings
 
 
 def _registry(request: Request) -> Registry:
@@ -15,7 +18,13 @@ def _registry(request: Request) -> Registry:
     return registry
 
 
+def _limits(request: Request) -> ServingLimits:
+    limits: ServingLimits = request.app.state.limits
+    return limits
+
+
 Models = Annotated[Registry, Depends(_registry)]
+Limits = Annotated[ServingLimits, Depends(_limits)]
 ModelName = Annotated[str, Path(description="Name of a model.", examples=["digits"])]
 Version = Annotated[str, Path(description="Number of a version.", examples=["1"])]
 
@@ -28,5 +37,14 @@ def _named_version(models: Models, model: ModelName, version: Version) -> Served
     return models.find(model, version)
 
 
+def _controlled_registry(request: Request, models: Models) -> Registry:
+    settings: Settings = request.app.state.settings
+    if not settings.repository_control:
+        raise ControlRefused("repository_control: expected true for a request that changes what is served, it is false")
+    return models
+
+
 DefaultVersion = Annotated[ServedModel, Depends(_default_version)]
 NamedVersion = Annotated[ServedModel, Depends(_named_version)]
+ControlledModels = Annotated[Registry, Depends(_controlled_registry)]
+"""The registry, for requests that change it; refused where the settings say so."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 
 from fastapi import FastAPI, Request
@@ -12,6 +13,8 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from service.errors import (
+    ClientGone,
+    Conflict,
     ControlRefused,
     DeadlineExceeded,
     EngineError,
@@ -24,11 +27,14 @@ from service.errors import (
     StoreUnwritable,
     UnsupportedEncoding,
 )
+from service.protocol.compression import ACCEPTED_ENCODINGS
 
 STATUS: Mapping[type[ServiceError], int] = {
     InvalidRequest: 400,
     ControlRefused: 403,
     NotFound: 404,
+    Conflict: 409,
+    ClientGone: 499,
     RequestTooLarge: 413,
     UnsupportedEncoding: 415,
     Overloaded: 429,
@@ -54,7 +60,15 @@ def status_of(error: ServiceError) -> int:
 
 
 def headers_of(error: ServiceError) -> Mapping[str, str]:
-    """What a client has to know besides: where the body was not read to its end, the connection can't be used again."""
+    """What a client has to know besides.
+
+    When to try again, in seconds; which encodings are read; and where the body was not read to its end, that the
+    connection can't be used again.
+    """
+    if isinstance(error, Overloaded):
+        return {"Retry-After": str(max(1, math.ceil(error.retry_after_s)))}
+    if isinstance(error, UnsupportedEncoding):
+        return {"Accept-Encoding": ", ".join(ACCEPTED_ENCODINGS)}
     return {"Connection": "close"} if isinstance(error, RequestTooLarge) else {}
 
 

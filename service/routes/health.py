@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
 from service.errors import NotReady
@@ -31,13 +31,26 @@ class ModelReady(BaseModel):
     ready: bool
 
 
+async def expect_no_end(request: Request) -> None:
+    """See that the server goes on.
+
+    Raises:
+        NotReady: If it was told to stop: it answers, but wants no new traffic.
+    """
+    if request.app.state.lifecycle.stopping:
+        raise NotReady("the server is stopping")
+
+
+GOES_ON = Depends(expect_no_end)
+
+
 @router.get("/v2/health/live")
 async def live() -> Live:
     """Whether the process answers at all."""
     return Live(live=True)
 
 
-@router.get("/v2/health/ready")
+@router.get("/v2/health/ready", dependencies=[GOES_ON])
 async def ready(models: Models) -> Ready:
     """Whether the store was read and at least one model of it can answer; 503 if not."""
     if not models.loaded.is_set():
@@ -47,13 +60,13 @@ async def ready(models: Models) -> Ready:
     return Ready(ready=True)
 
 
-@router.get("/v2/models/{model}/ready")
+@router.get("/v2/models/{model}/ready", dependencies=[GOES_ON])
 async def model_ready(served: DefaultVersion) -> ModelReady:
     """Whether the model's default version can answer; 503 if not."""
     return _model_ready(served)
 
 
-@router.get("/v2/models/{model}/versions/{version}/ready")
+@router.get("/v2/models/{model}/versions/{version}/ready", dependencies=[GOES_ON])
 async def version_ready(served: NamedVersion) -> ModelReady:
     """Whether this version can answer; 503 if not."""
     return _model_ready(served)

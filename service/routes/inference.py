@@ -1,4 +1,4 @@
-"""This module answers inference requests: a plain ASGI endpoint, dispatched before the framework's own stack.
+"""This module answers inference requests: a plain ASGI endpoint, dispatched before the framework.
 
 A route of the framework with a parsed body costs more time than a small network takes to run; this one reads the raw
 bytes and ignores the content type, which clients of the protocol do not send reliably. It is described in the same
@@ -9,96 +9,185 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from service.errors import InvalidRequest, ServiceError
+from service.errors import InvalidRequest, Overloaded, RequestTooLarge, ServiceError
 from service.inference.registry import Registry
-from service.inference.served_model import ServedModel
+from service.logs import accept_request_id, log_request, new_request_id, request_id
 from service.metrics import Metrics
+from service.protocol.compression import choose_encoding, compress
 from service.protocol.decode import decode_request
 from service.protocol.encode import encode_answer
-from service.routes.body import BODY_HEADERS, Headers, pick_headers, read_body, whole_number
+from service.protocol.messages import InferenceRequest
+from service.protocol.raw import decode_raw
+from service.routes.aside import ASIDE_BYTES, aside
+from service.routes.body import BODY_HEADERS, HeldBytes, pick_headers, read_body, whole_number
 from service.routes.errors import INTERNAL_ERROR, error_response, headers_of, status_of
+from service.routes.exchange import Exchange, Reply
+from service.tracing import Tracer
 
-PATH = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
 HEADER_LENGTH = "Inference-Header-Content-Length"
 _HEADER_LENGTH = HEADER_LENGTH.lower().encode()
-_HEADERS = BODY_HEADERS | {_HEADER_LENGTH}
+_REQUEST_ID = b"x-request-id"
+_ACCEPT = b"accept-encoding"
+_ENCODING = b"content-encoding"
+_HEADERS = BODY_HEADERS | {_HEADER_LENGTH, _REQUEST_ID, _ACCEPT, b"traceparent", b"tracestate"}
+
+COMPRESSED_BYTES = 1024
+"""Answers of fewer bytes are not worth compressing: they fit into one packet as they are."""
 
 log = logging.getLogger(__name__)
 
 
-class InferenceDispatch:
-    """Middleware that sends inference requests to their endpoint, and everything else on its way."""
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """What one request may be.
 
-    def __init__(self, app: ASGIApp, endpoint: InferenceEndpoint) -> None:
-        self._app = app
-        self._endpoint = endpoint
+    Attributes:
+        max_bytes: Most bytes of its body, before and after decompression.
+        max_json_bytes: Most of them that are JSON.
+        timeout_s: When it is given up, if it asks for nothing less; None for never.
+        overloaded_status: What it is answered with where too much waits.
+        compresses: Whether its answer is compressed where it accepts that.
+        logs: Whether a line is logged about it.
+    """
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer an inference request, or pass on whatever else it is."""
-        if scope["type"] == "http" and scope["path"].endswith("/infer"):
-            path = scope["path"].removeprefix(scope.get("root_path", ""))
-            if match := PATH.fullmatch(path):
-                response = await self._endpoint.answer(match[1], match[2], scope, receive)
-                if response is not None:
-                    await response(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+    max_bytes: int
+    max_json_bytes: int
+    timeout_s: float | None
+    overloaded_status: int
+    compresses: bool
+    logs: bool
 
 
 class InferenceEndpoint:
-    """Bytes in, bytes out: reads a request, has its model answer, counts it."""
+    """Bytes in, bytes out: reads a request, has its model answer, counts it.
 
-    def __init__(self, registry: Registry, metrics: Metrics, *, max_request_bytes: int) -> None:
+    Args:
+        registry: Finds the model.
+        metrics: Counts.
+        limits: Of every request.
+        held: Counts the bytes of all requests.
+        tracer: Makes spans; None for none.
+    """
+
+    def __init__(
+        self, registry: Registry, metrics: Metrics, limits: RequestLimits, *, held: HeldBytes, tracer: Tracer | None
+    ) -> None:
         self._registry = registry
         self._metrics = metrics
-        self._max_request_bytes = max_request_bytes
+        self._limits = limits
+        self._held = held
+        self._tracer = tracer
 
-    async def answer(self, name: str, version: str | None, scope: Scope, receive: Receive) -> Response | None:
-        """Answer one request; None where the client is gone before it has sent all of it."""
-        if scope["method"] != "POST":
-            return error_response(405, "Method Not Allowed", {"Allow": "POST"})
-        served: ServedModel | None = None
+    async def answer(self, name: str, version: str | None, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        headers = pick_headers(scope["headers"], _HEADERS)
+        given = headers.get(_REQUEST_ID)
+        identity = (given and accept_request_id(given)) or new_request_id()
+        request_id.set(identity)
+        exchange = Exchange(headers, receive, time.perf_counter(), self._held, identity)
+        span = self._tracer.start(scope, model=name, version=version) if self._tracer is not None else None
         try:
-            headers = pick_headers(scope["headers"], _HEADERS)
-            served = self._registry.find(name, version)
-            body = await read_body(receive, headers, limit=self._max_request_bytes)
-            return None if body is None else await self._infer(served, body, headers)
+            reply = await self._reply(exchange, scope, name, version)
+            await reply.send(send)
+        finally:
+            exchange.let_go()
+        seconds = time.perf_counter() - exchange.started
+        self._count(exchange, reply.status, seconds)
+        served, outcome = exchange.served, exchange.outcome
+        if self._limits.logs:
+            log_request(
+                name,
+                "" if served is None else served.version,
+                status=reply.status,
+                rows=exchange.rows,
+                seconds=seconds,
+                queue_seconds=0.0 if outcome is None else outcome.queue_s,
+            )
+        if span is not None:
+            answered_by = "" if served is None else served.version
+            span.finish(status=reply.status, rows=exchange.rows, version=answered_by, outcome=outcome)
+
+    async def _reply(self, exchange: Exchange, scope: Scope, name: str, version: str | None) -> Reply:
+        """The answer, whatever happens."""
+        if scope["method"] != "POST":
+            return _failed(exchange, 405, "Method Not Allowed", {"Allow": "POST"})
+        try:
+            with self._registry.hold(name, version) as exchange.served:
+                return await self._infer(exchange)
         except ServiceError as error:
-            response = error_response(status_of(error), str(error), headers_of(error))
+            status = self._limits.overloaded_status if isinstance(error, Overloaded) else status_of(error)
+            return _failed(exchange, status, str(error), headers_of(error))
         except asyncio.CancelledError:  # the server's patience on shutdown is over
-            response = error_response(503, "the server is shutting down")
+            return _failed(exchange, 503, "the server is shutting down")
         except Exception:  # the client gets an answer, the log the details
             log.exception("inference with model %s version %s failed", name, version)
-            response = error_response(500, INTERNAL_ERROR)
-        model = ("", "") if served is None else (served.name, served.version)
-        self._metrics.refused(*model, status=response.status_code)
-        return response
+            return _failed(exchange, 500, INTERNAL_ERROR)
 
-    async def _infer(self, served: ServedModel, body: bytes, headers: Headers) -> Response:
-        started = time.perf_counter()
-        request = decode_request(body, header_length=_header_length(headers))
-        encoded = encode_answer(await served.infer(request))
-        self._metrics.answered(
-            served.name,
-            served.version,
-            rows=len(request.inputs[0].array),
-            seconds=time.perf_counter() - started,
-        )
+    async def _infer(self, exchange: Exchange) -> Reply:
+        served, timeout_s = exchange.served, self._limits.timeout_s
+        assert served is not None, "it was found"
+        request = await self._request(exchange)
+        if request.timeout_us is not None:
+            timeout_s = min(timeout_s or float("inf"), request.timeout_us / 1e6)
+        job = served.submit(request, deadline=None if timeout_s is None else exchange.started + timeout_s)
+        exchange.rows = job.rows
+        exchange.outcome = await served.outcome(job, exchange.gone)
+        encoded = encode_answer(served.answer(request, job, exchange.outcome))
         if encoded.header_length is None:
-            return Response(encoded.body, media_type="application/json")
-        return Response(
-            encoded.body, headers={HEADER_LENGTH: str(encoded.header_length)}, media_type="application/octet-stream"
+            headers = [(b"content-type", b"application/json")]
+        else:
+            headers = [
+                (b"content-type", b"application/octet-stream"),
+                (_HEADER_LENGTH, b"%d" % encoded.header_length),
+            ]
+        body = encoded.body
+        if _ACCEPT in exchange.headers and len(body) >= COMPRESSED_BYTES and self._limits.compresses:
+            encoding = choose_encoding(exchange.headers[_ACCEPT].decode("latin-1"))
+            if encoding is not None:
+                body = await aside(compress, body, encoding, size=len(body))
+                headers.append((_ENCODING, encoding.encode()))
+        headers += [(b"content-length", b"%d" % len(body)), (_REQUEST_ID, exchange.request_id.encode())]
+        return Reply(200, headers, body)
+
+    async def _request(self, exchange: Exchange) -> InferenceRequest:
+        """Read and decode the body."""
+        limits, headers, served = self._limits, exchange.headers, exchange.served
+        assert served is not None, "it was found"
+        body = await read_body(
+            exchange.receive, headers, limit=limits.max_bytes, timeout_s=limits.timeout_s, hold=exchange.hold
         )
+        served.expect_room()  # before any work that would be for nothing
+        length = _header_length(headers.get(_HEADER_LENGTH))
+        if length == 0:
+            return decode_raw(body, served.manifest.inputs)
+        json_bytes = len(body) if length is None else min(length, len(body))
+        if json_bytes > limits.max_json_bytes:
+            raise RequestTooLarge(f"request: expected at most {limits.max_json_bytes} bytes of JSON, got {json_bytes}")
+        if json_bytes <= ASIDE_BYTES:
+            return decode_request(body, header_length=length)
+        return await asyncio.to_thread(decode_request, body, header_length=length)
+
+    def _count(self, exchange: Exchange, status: int, seconds: float) -> None:
+        served, outcome = exchange.served, exchange.outcome
+        observer = self._metrics.unknown() if served is None else served.observer
+        if status == 200 and outcome is not None:
+            observer.answered(rows=exchange.rows, seconds=seconds, outcome=outcome)
+        else:
+            observer.refused(status=status, seconds=seconds)
 
 
-def _header_length(headers: Headers) -> int | None:
-    value = headers.get(_HEADER_LENGTH)
+def _failed(exchange: Exchange, status: int, message: str, headers: Mapping[str, str] | None = None) -> Reply:
+    response = error_response(status, message, headers)
+    return Reply(status, [*response.raw_headers, (_REQUEST_ID, exchange.request_id.encode())], bytes(response.body))
+
+
+def _header_length(value: bytes | None) -> int | None:
     if value is None:
         return None
     number = whole_number(value)

@@ -9,12 +9,22 @@ from pydantic import BaseModel, Field
 
 from models.datatypes import Datatype
 from models.manifest import TensorRecord
+from service.inference.model_config import PLATFORM
 from service.inference.served_model import ServedModel
 from service.routes.dependencies import DefaultVersion, Models, NamedVersion
 
 NAME = "bnserve"
-EXTENSIONS = ["binary_tensor_data", "normalization"]
-PLATFORM = "onnxruntime_onnx"
+EXTENSIONS = (
+    "binary_tensor_data",
+    "classification",
+    "model_configuration",
+    "model_repository",
+    "model_repository(unload_dependents)",
+    "schedule_policy",
+    "statistics",
+    "normalization",
+)
+"""Those of Triton, and one of our own."""
 
 router = APIRouter(tags=["metadata"])
 
@@ -43,6 +53,10 @@ class ModelMetadata(BaseModel):
     platform: str
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
+    properties: dict[str, str] = Field(
+        description="Where it really runs, where it was asked to, and on how many threads.",
+        examples=[{"device": "cpu", "requested_device": "auto", "threads": "2"}],
+    )
 
 
 class ModelList(BaseModel):
@@ -55,7 +69,7 @@ class ModelList(BaseModel):
 @router.get("/v2")
 async def server_metadata() -> ServerMetadata:
     """What serves."""
-    return ServerMetadata(name=NAME, version=metadata.version(NAME), extensions=EXTENSIONS)
+    return ServerMetadata(name=NAME, version=metadata.version(NAME), extensions=list(EXTENSIONS))
 
 
 @router.get("/v2/models")
@@ -83,6 +97,11 @@ def _describe(served: ServedModel, versions: list[str]) -> ModelMetadata:
         platform=PLATFORM,
         inputs=[_tensor(record) for record in served.manifest.inputs],
         outputs=[_tensor(record) for record in served.manifest.outputs],
+        properties={
+            "device": served.device,
+            "requested_device": served.requested_device,
+            "threads": str(served.threads),
+        },
     )
 
 

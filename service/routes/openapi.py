@@ -1,7 +1,7 @@
 """This module writes the OpenAPI document: what the framework knows of its routes, and the inference endpoint.
 
 The endpoint is dispatched before the framework, so the framework can't describe it; the models below do, and nothing
-else uses them.
+else uses them. Bodies that routes read by themselves are described beside these routes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pydantic.json_schema import models_json_schema
 from models.datatypes import Datatype
 from service.routes.errors import ErrorBody
 from service.routes.inference import HEADER_LENGTH
+from service.routes.repository import REQUESTS
 
 DESCRIPTION = """\
 Serves networks trained with batch normalization by the
@@ -26,7 +27,8 @@ layer was trained on. Every answer that is no success is `{"error": "..."}`.
 INFER_DESCRIPTION = f"""\
 Runs a model on rows. Tensors are sent and answered as JSON numbers, or as bytes by the binary tensor extension: the
 JSON comes first, its length in the header `{HEADER_LENGTH}`, then each binary tensor's bytes, little-endian, row by
-row, without padding. The content type of a request is not looked at.
+row, without padding. With a length of 0 the body is the one input's bytes alone. Bodies may be compressed, with gzip or
+deflate. The content type of a request is not looked at.
 """
 
 
@@ -35,7 +37,7 @@ TAGS = [
     {"name": "normalization", "description": "What every normalization layer is, and what it was trained on."},
     {"name": "metadata", "description": "What serves, and what its models take and give."},
     {"name": "health", "description": "Whether the server and its models answer."},
-    {"name": "repository", "description": "What is in the store."},
+    {"name": "repository", "description": "What is in the store, and which of it answers."},
     {"name": "metrics", "description": "What the service counts."},
 ]
 
@@ -105,7 +107,7 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(
         title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes, tags=TAGS, servers=app.servers
     )
-    models = [(model, "validation") for model in (InferRequest, InferResponse, ErrorBody)]
+    models = [(model, "validation") for model in (InferRequest, InferResponse, ErrorBody, *REQUESTS)]
     _, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     document.setdefault("components", {}).setdefault("schemas", {}).update(definitions["$defs"])
     unversioned, versioned = "/v2/models/{model}/infer", "/v2/models/{model}/versions/{version}/infer"
@@ -124,8 +126,8 @@ def _infer_operation(name: str, summary: str, path_parameters: list[str]) -> dic
         "name": HEADER_LENGTH,
         "in": "header",
         "required": False,
-        "description": "Bytes of JSON before the binary tensors.",
-        "schema": {"type": "integer", "minimum": 1},
+        "description": "Bytes of JSON before the binary tensors; 0 for a body that is a tensor.",
+        "schema": {"type": "integer", "minimum": 0},
     }
     request = _content("InferRequest") | {_BINARY: {"schema": _BYTES}}
     request["application/json"]["example"] = EXAMPLE

@@ -1,8 +1,10 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from models.bundle import (
     MODEL_FILE,
@@ -12,8 +14,9 @@ from models.bundle import (
     Arrays,
     Bundle,
     Sample,
-    write_file,
 )
+from models.datatypes import Datatype
+from models.manifest import TensorRecord
 from tests.drafts import draft
 
 FILES = (MODEL_FILE, NORMALIZATION_FILE, SAMPLE_FILE, PARAMETERS_FILE)
@@ -119,16 +122,6 @@ def test_files_that_the_manifest_does_not_list_are_left_alone(bundle_path: Path)
     assert "notes.txt" not in bundle.manifest.files
 
 
-def test_a_file_is_written_once(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    write_file(path, b"first")
-
-    with pytest.raises(FileExistsError):
-        write_file(path, b"second")
-
-    assert path.read_bytes() == b"first"
-
-
 def test_a_sample_may_have_tensors_of_any_name(tmp_path: Path) -> None:
     tiny = draft()
     rows = np.ones((5, 4), np.float32)
@@ -139,6 +132,48 @@ def test_a_sample_may_have_tensors_of_any_name(tmp_path: Path) -> None:
     read = Bundle.open(tmp_path).sample()
 
     assert_same_arrays(read.inputs, {"a/b.npy": rows})
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 1), (2, 2)])
+def test_a_sample_may_hold_strings_of_any_content(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    words = np.empty(4, object)
+    words[:] = [b"a\0\0", b"", "\u20ac".encode(), b"\xff"]
+    words = words.reshape(shape)
+    write_sample(tmp_path, "BYTES", words)
+
+    read = Bundle.open(tmp_path).sample()
+
+    assert_same_arrays(read.inputs, {"x": words})
+    assert_same_arrays(read.outputs, {"y": words})
+
+
+def test_a_sample_may_hold_no_string_at_all(tmp_path: Path) -> None:
+    words = np.empty((3, 0), object)
+    write_sample(tmp_path, "BYTES", words)
+
+    read = Bundle.open(tmp_path).sample()
+
+    assert_same_arrays(read.inputs, {"x": words})
+
+
+@pytest.mark.parametrize(("datatype", "dtype"), [("FP16", np.float16), ("BF16", np.uint16)])
+def test_a_sample_may_be_of_half_precision(tmp_path: Path, datatype: Datatype, dtype: type) -> None:
+    halves: NDArray[Any] = np.arange(6).astype(dtype).reshape(3, 2)
+    write_sample(tmp_path, datatype, halves)
+
+    read = Bundle.open(tmp_path).sample()
+
+    assert_same_arrays(read.inputs, {"x": halves})
+
+
+def write_sample(path: Path, datatype: Datatype, rows: NDArray[Any]) -> None:
+    """A bundle whose one input and one output are both of a datatype, and hold the same rows."""
+    shape = (-1, *rows.shape[1:])
+    draft(
+        inputs=(TensorRecord(name="x", datatype=datatype, shape=shape),),
+        outputs=(TensorRecord(name="y", datatype=datatype, shape=shape),),
+        sample=Sample({"x": rows}, {"y": rows}),
+    ).write(path, version=1)
 
 
 def assert_same_arrays(found: Arrays, expected: Arrays) -> None:

@@ -124,6 +124,38 @@ def test_a_sample_of_other_tensors_than_the_manifest_says_is_refused(
     assert key in str(caught.value)
 
 
+WORDS = {"inputs/x": np.ones((5, 4), np.uint32), "strings/inputs/x": np.zeros(20, np.uint8)}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "problem"),
+    [
+        pytest.param({**WORDS, "inputs/x": np.ones((5, 4), np.int64)}, "expected lengths in uint32", id="lengths"),
+        pytest.param({**WORDS, "strings/inputs/x": np.zeros(20, np.int8)}, "bytes in uint8", id="bytes"),
+        pytest.param({**WORDS, "strings/inputs/x": np.zeros((5, 4), np.uint8)}, "of one dimension", id="dimensions"),
+        pytest.param({**WORDS, "strings/inputs/x": np.zeros(19, np.uint8)}, "expected 20 bytes", id="too few"),
+        pytest.param({**WORDS, "strings/inputs/x": np.zeros(21, np.uint8)}, "expected 20 bytes", id="too many"),
+        pytest.param({"inputs/x": WORDS["inputs/x"]}, "expected an array 'strings/inputs/x'", id="none"),
+        pytest.param({**WORDS, "strings/x": np.zeros(1, np.uint8)}, "has no such tensor", id="unknown"),
+        pytest.param(
+            {**WORDS, "inputs/x": np.full((5, 4), 2**32 - 1, np.uint32)}, "expected 85899345900 bytes", id="beyond"
+        ),
+    ],
+)
+def test_a_sample_of_damaged_strings_is_refused(
+    bundle_path: Path, arrays: dict[str, NDArray[Any]], problem: str
+) -> None:
+    change_manifest(bundle_path, lambda manifest: manifest["inputs"][0].update(datatype="BYTES"))
+    replace_arrays(bundle_path, SAMPLE_FILE, lambda found: found.update(arrays))
+    bundle = Bundle.open(bundle_path)
+
+    with pytest.raises(BundleError) as caught:
+        bundle.sample()
+
+    assert str(caught.value).startswith(f"{SAMPLE_FILE}: ")
+    assert problem in str(caught.value)
+
+
 def test_a_sample_that_answers_other_rows_than_it_asks_is_refused(bundle_path: Path) -> None:
     replace_arrays(bundle_path, SAMPLE_FILE, lambda arrays: arrays.update({"outputs/logits": np.ones((4, 2), "f4")}))
     bundle = Bundle.open(bundle_path)

@@ -1,11 +1,13 @@
 from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
 
 import pytest
 
+from service.inference.run_threads import RunThreads
+
 
 @pytest.fixture
-def executor() -> Iterator[Executor]:
+def run_threads() -> Iterator[RunThreads]:
     """Where graphs run."""
-    with ThreadPoolExecutor(max_workers=1) as threads:
-        yield threads
+    threads = RunThreads(1)
+    yield threads
+    threads.close()

@@ -9,15 +9,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
-from fastapi import FastAPI
 
 from service.app import create_app
+from service.routes.dispatch import Dispatch
 from service.settings import Settings
 
 DEADLINE_S = 30
@@ -30,8 +30,8 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 class Service:
     """An app that has been started and has loaded its store; errors of its routes are answers, as over a socket."""
 
-    def __init__(self, app: FastAPI, runner: asyncio.Runner) -> None:
-        self.app = app
+    def __init__(self, app: Dispatch, runner: asyncio.Runner) -> None:
+        self.app = app.framework
         self.runner = runner
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         self._client = httpx.AsyncClient(transport=transport, base_url="http://service")
@@ -39,6 +39,14 @@ class Service:
     def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:  # noqa: ANN401
         """Send one request and read all of its answer; the arguments are those of httpx."""
         return self.runner.run(self._client.request(method, path, **arguments))
+
+    def at_once(self, requests: Sequence[Mapping[str, Any]]) -> list[httpx.Response]:
+        """Send several requests at once; each has the arguments of httpx's ``request``."""
+
+        async def send() -> list[httpx.Response]:
+            return await asyncio.gather(*(self._client.request(**arguments) for arguments in requests))
+
+        return self.runner.run(send())
 
     def get(self, path: str) -> httpx.Response:
         """Send a GET."""
@@ -54,14 +62,15 @@ class Service:
 
 
 @contextlib.contextmanager
-def in_process(store: Path, **settings: Any) -> Iterator[Service]:  # noqa: ANN401
+def in_process(store: Path, *, shared: Path | None = None, **settings: Any) -> Iterator[Service]:  # noqa: ANN401
     """The service on the CPU with other settings at their defaults, started, and stopped when the block ends."""
-    app = create_app(Settings(**{"store": store, "device": "cpu", "threads": 1, **settings}))
+    app = create_app(Settings(**{"store": store, "device": "cpu", "threads": 1, **settings}), shared)
     with asyncio.Runner() as runner:
-        lifespan = app.router.lifespan_context(app)
+        framework = app.framework
+        lifespan = framework.router.lifespan_context(framework)
         runner.run(lifespan.__aenter__())
         try:
-            runner.run(asyncio.wait_for(app.state.registry.loaded.wait(), DEADLINE_S))
+            runner.run(asyncio.wait_for(framework.state.registry.loaded.wait(), DEADLINE_S))
             yield Service(app, runner)
         finally:
             runner.run(lifespan.__aexit__(None, None, None))
@@ -108,19 +117,24 @@ def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[st
 
 
 @contextlib.contextmanager
-def over_socket(store: Path, log: Path, *arguments: str) -> Iterator[Server]:
+def over_socket(store: Path, log: Path, *arguments: str, **variables: str) -> Iterator[Server]:
     """The command on a free port of this machine alone, killed when the block ends if it still runs.
 
     Args:
         store: What it serves.
         log: Where its stderr goes.
         arguments: Further flags.
+        variables: Of its environment.
     """
     flags = ["--port", "0", "--store", str(store), "--device", "cpu", "--threads", "1", *arguments]
     with (
         log.open("w") as stderr,
         subprocess.Popen(
-            [sys.executable, "-m", "service", *flags], stdout=subprocess.PIPE, stderr=stderr, text=True, env=ENVIRONMENT
+            [sys.executable, "-m", "service", *flags],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env=ENVIRONMENT | variables,
         ) as process,
     ):
         try:

@@ -1,17 +1,14 @@
+import json
 import signal
 import socket
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
 
 from models.store import Store
 from service.__main__ import main
 from tests.service.running import command, over_socket
-from tests.service.wire import Sent, body_of, read_answer
-
-BODY, _ = body_of([Sent("x", "FP32", np.ones((2, 4), np.float32))])
 
 
 def test_help_names_every_setting_and_is_a_success() -> None:
@@ -40,6 +37,7 @@ def test_an_unknown_flag_is_not_understood() -> None:
         (["--port", "-1"], "bnserve: port: Input should be greater than or equal to 0, got '-1'\n"),
         (["--port", "http"], "bnserve: port: Input should be a valid integer, "),
         (["--threads", "-1"], "bnserve: threads: Input should be greater than or equal to 0, got '-1'\n"),
+        (["--versions", "nonsense"], "bnserve: versions: Value error, expected all, latest:N or numbers of versions "),
         (["--log-level", "loud"], "bnserve: log_level: Input should be 'debug', 'info', 'warning' or 'error', got "),
     ],
 )
@@ -128,62 +126,6 @@ def test_all_that_it_prints_can_be_opened(tiny: Store, tmp_path: Path) -> None:
     assert [answer.status_code for answer in answers] == [200, 200, 200]
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_well(tiny: Store, tmp_path: Path, stop: signal.Signals) -> None:
-    with over_socket(tiny.root, tmp_path / "log") as server:
-        server.wait_until_ready()
-        server.process.send_signal(stop)
-        code = server.process.wait(timeout=20)
-
-    assert "Traceback" not in server.log.read_text()
-    assert code == 0
-
-
-def test_a_signal_while_it_is_starting_ends_it_well(tiny: Store, tmp_path: Path) -> None:
-    with over_socket(tiny.root, tmp_path / "log") as server:
-        server.wait_until_ready("/v2/health/live")
-        server.process.send_signal(signal.SIGTERM)
-        code = server.process.wait(timeout=20)
-
-    assert "Traceback" not in server.log.read_text()
-    assert code == 0
-
-
-def test_a_request_under_way_is_answered_before_it_ends(tiny: Store, tmp_path: Path) -> None:
-    head = (
-        "POST /v2/models/tiny/infer HTTP/1.1\r\nHost: localhost\r\n"
-        f"Content-Length: {len(BODY)}\r\nExpect: 100-continue\r\n\r\n"
-    )
-    with over_socket(tiny.root, tmp_path / "log") as server:
-        server.wait_until_ready()
-        host, port = server.address.split(":")
-        with socket.create_connection((host, int(port)), timeout=20) as connection, connection.makefile("rb") as answer:
-            connection.sendall(head.encode())
-            invitation = answer.readline() + answer.readline()  # the endpoint waits for the body now
-
-            server.process.send_signal(signal.SIGTERM)
-            wait_until_refused(host, int(port))
-            connection.sendall(BODY)
-            status = answer.readline()
-            headers = dict(line.decode().strip().split(": ", 1) for line in iter(answer.readline, b"\r\n"))
-            content = answer.read(int(headers["content-length"]))
-        code = server.process.wait(timeout=20)
-
-    assert (invitation, status) == (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\n")
-    assert read_answer(content, None)[1]["logits"].shape == (2, 2)
-    assert code == 0
-
-
-def wait_until_refused(host: str, port: int) -> None:
-    """Knock until nobody opens: from then on the process is ending."""
-    for _ in range(100_000):
-        try:
-            socket.create_connection((host, port), timeout=20).close()
-        except ConnectionError:
-            return
-    raise AssertionError("the process goes on listening")
-
-
 def test_its_log_is_one_line_an_event_in_utc(tiny: Store, tmp_path: Path) -> None:
     with over_socket(tiny.root, tmp_path / "log") as server:
         server.wait_until_ready()
@@ -191,7 +133,7 @@ def test_its_log_is_one_line_an_event_in_utc(tiny: Store, tmp_path: Path) -> Non
         server.process.wait(timeout=20)
 
     lines = server.log.read_text().splitlines()
-    assert any("service.inference.registry: model tiny version 1 is ready" in line for line in lines)
+    assert any("service.inference.stored_model: model tiny version 1 is ready" in line for line in lines)
     assert all(line[:4].isdigit() and line[10] == "T" and line[23] == "Z" for line in lines)
 
 
@@ -202,3 +144,14 @@ def test_a_quiet_log_holds_no_more_than_it_was_asked_for(tiny: Store, tmp_path: 
         server.process.wait(timeout=20)
 
     assert server.log.read_text() == ""
+
+
+def test_as_json_its_log_is_one_object_a_line(tiny: Store, tmp_path: Path) -> None:
+    with over_socket(tiny.root, tmp_path / "log", "--log-format", "json") as server:
+        server.wait_until_ready()
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(timeout=20)
+
+    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+    assert "model tiny version 1 is ready" in " ".join(line["message"] for line in lines)
+    assert {"service.inference.stored_model", "uvicorn.error"} <= {line["logger"] for line in lines}

@@ -1,22 +1,16 @@
-from concurrent.futures import Executor
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from models.store import Store
-from service.inference.registry import Registry
-from service.inference.served_model import ServedModel
+from service.inference.job import Outcome, RunTimes
 from service.metrics import Metrics
 
 
 @pytest.fixture
-def metrics(store: Store) -> Metrics:
-    """Metrics of a service that has no models."""
-
-    def load(name: str, number: int) -> ServedModel:
-        raise AssertionError(f"{name} {number}: an empty store has nothing to load")
-
-    return Metrics(Registry(store, load))
+def metrics() -> Metrics:
+    """Metrics of a service that nobody has asked anything."""
+    return Metrics()
 
 
 def values(metrics: Metrics, name: str) -> dict[tuple[tuple[str, str], ...], float]:
@@ -30,57 +24,73 @@ def labels(**named: str) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(named.items()))
 
 
+TINY = {"model": "tiny", "version": "3"}
+
+
 def test_nothing_is_counted_before_the_first_request(metrics: Metrics) -> None:
-    names = ("bnserve_inference_requests_total", "bnserve_inference_rows_total", "bnserve_model_ready")
+    names = ("bnserve_inference_requests_total", "bnserve_inference_rows_total", "bnserve_inference_batch_rows_count")
 
     found = [values(metrics, name) for name in names]
 
     assert found == [{}, {}, {}]
 
 
-def test_an_answer_counts_a_request_its_rows_and_its_seconds(metrics: Metrics) -> None:
-    tiny = {"model": "tiny", "version": "3"}
+def test_an_answer_counts_a_request_its_rows_and_its_times(metrics: Metrics) -> None:
+    counted = metrics.of_version("tiny", "3")
 
-    metrics.answered("tiny", "3", rows=5, seconds=0.03)
-    metrics.answered("tiny", "3", rows=2, seconds=0.25)
+    counted.answered(rows=5, seconds=0.03, outcome=Outcome([], 0.002, 0.02))
+    counted.answered(rows=2, seconds=0.25, outcome=Outcome([], 0.0, 0.2))
 
-    assert values(metrics, "bnserve_inference_requests_total") == {labels(**tiny, status="200"): 2.0}
-    assert values(metrics, "bnserve_inference_rows_total") == {labels(**tiny): 7.0}
-    assert values(metrics, "bnserve_inference_request_seconds_sum") == {labels(**tiny): pytest.approx(0.28)}
-    assert values(metrics, "bnserve_inference_request_seconds_count") == {labels(**tiny): 2.0}
-
-
-@pytest.mark.parametrize(("seconds", "edge"), [(0.0002, "0.0005"), (0.03, "0.05"), (0.05, "0.05"), (60.0, "+Inf")])
-def test_seconds_fall_into_the_first_bucket_that_holds_them(metrics: Metrics, seconds: float, edge: str) -> None:
-    metrics.answered("tiny", "1", rows=1, seconds=seconds)
-
-    buckets = values(metrics, "bnserve_inference_request_seconds_bucket")
-
-    filled = [dict(key)["le"] for key, count in buckets.items() if count == 1.0]
-    assert min(filled, key=float) == edge
+    assert values(metrics, "bnserve_inference_requests_total") == {labels(**TINY, status="200"): 2.0}
+    assert values(metrics, "bnserve_inference_rows_total") == {labels(**TINY): 7.0}
+    for name, total in (("request", 0.28), ("queue", 0.002), ("compute", 0.22)):
+        assert values(metrics, f"bnserve_inference_{name}_seconds_sum") == {labels(**TINY): pytest.approx(total)}
+        assert values(metrics, f"bnserve_inference_{name}_seconds_count") == {labels(**TINY): 2.0}
 
 
-def test_a_refusal_counts_a_request_and_nothing_else(metrics: Metrics) -> None:
-    metrics.refused("tiny", "1", status=400)
-    metrics.refused("tiny", "1", status=500)
-    metrics.refused("tiny", "1", status=500)
+def test_buckets_count_everything_up_to_their_bound(metrics: Metrics) -> None:
+    counted = metrics.of_version("tiny", "3")
+
+    for rows in (1, 2, 2, 300):
+        counted.ran(RunTimes(rows, 1, 0.0, 0.0, 0.0))
+
+    buckets = {dict(key)["le"]: count for key, count in values(metrics, "bnserve_inference_batch_rows_bucket").items()}
+    assert (buckets["1.0"], buckets["2.0"], buckets["256.0"], buckets["+Inf"]) == (1, 3, 3, 4)
+
+
+def test_a_refusal_counts_a_request_and_its_time_and_nothing_else(metrics: Metrics) -> None:
+    counted = metrics.of_version("tiny", "3")
+
+    counted.refused(status=400, seconds=0.5)
+    counted.refused(status=500, seconds=0.25)
+    counted.refused(status=500, seconds=0.25)
+
+    found = values(metrics, "bnserve_inference_requests_total")
+    assert {dict(key)["status"]: value for key, value in found.items()} == {"400": 1.0, "500": 2.0}
+    assert values(metrics, "bnserve_inference_failed_seconds_total")[labels(**TINY)] == 1.0
+    assert values(metrics, "bnserve_inference_rows_total") == {labels(**TINY): 0.0}
+
+
+def test_requests_for_no_model_that_is_known_have_empty_labels(metrics: Metrics) -> None:
+    metrics.unknown().refused(status=404, seconds=0.0)
 
     found = values(metrics, "bnserve_inference_requests_total")
 
-    assert {dict(key)["status"]: value for key, value in found.items()} == {"400": 1.0, "500": 2.0}
-    assert values(metrics, "bnserve_inference_rows_total") == {}
-    assert values(metrics, "bnserve_inference_request_seconds_count") == {}
+    assert found == {labels(model="", version="", status="404"): 1.0}
 
 
-def test_two_services_in_one_process_count_apart(store: Store, executor: Executor, metrics: Metrics) -> None:
-    assert executor is not None
+def test_a_version_that_comes_back_goes_on_where_it_was(metrics: Metrics) -> None:
+    metrics.of_version("tiny", "3").refused(status=400, seconds=0.0)
 
-    def load(name: str, number: int) -> ServedModel:
-        raise AssertionError(f"{name} {number}: an empty store has nothing to load")
+    metrics.of_version("tiny", "3").refused(status=400, seconds=0.0)
 
-    another = Metrics(Registry(store, load))
+    assert values(metrics, "bnserve_inference_requests_total") == {labels(**TINY, status="400"): 2.0}
 
-    metrics.refused("tiny", "1", status=400)
+
+def test_two_services_in_one_process_count_apart(metrics: Metrics) -> None:
+    another = Metrics()
+
+    metrics.unknown().refused(status=404, seconds=0.0)
 
     assert values(another, "bnserve_inference_requests_total") == {}
 
@@ -92,3 +102,12 @@ def test_the_process_is_measured(metrics: Metrics) -> None:
 
     assert all(value > 0 for samples in found for value in samples.values())
     assert all(samples.keys() == {()} for samples in found)
+
+
+def test_a_worker_tells_what_it_did_at_once_and_no_process_figures(tmp_path: Path) -> None:
+    worker = Metrics(tmp_path)
+
+    worker.of_version("tiny", "3").refused(status=400, seconds=0.0)
+
+    assert values(worker, "bnserve_inference_requests_total") == {labels(**TINY, status="400"): 1.0}
+    assert values(worker, "process_cpu_seconds_total") == {}

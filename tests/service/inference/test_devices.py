@@ -1,13 +1,17 @@
 import pytest
 
 from service.errors import DeviceError
-from service.inference.devices import CPU, CUDA, choose_device
+from service.inference.devices import CPU, CUDA, TENSORRT, choose_device
 
-ON_CPU = ("cpu", CPU, [CPU])
+ON_CPU = ("cpu", CPU, (CPU,))
 
 
-def on_gpu(number: int) -> tuple[str, str, list[object]]:
-    return f"cuda:{number}", CUDA, [(CUDA, {"device_id": number}), CPU]
+def on_gpu(number: int) -> tuple[str, str, tuple[str, ...]]:
+    return f"cuda:{number}", CUDA, (CUDA, CPU)
+
+
+def by_tensorrt(number: int) -> tuple[str, str, tuple[str, ...]]:
+    return f"tensorrt:{number}", TENSORRT, (TENSORRT, CUDA, CPU)
 
 
 @pytest.mark.parametrize(
@@ -15,13 +19,15 @@ def on_gpu(number: int) -> tuple[str, str, list[object]]:
     [
         ("auto", [CPU], ON_CPU),
         ("auto", ["AzureExecutionProvider", CPU], ON_CPU),
-        ("auto", ["TensorrtExecutionProvider", CUDA, CPU], on_gpu(0)),
+        ("auto", [TENSORRT, CUDA, CPU], on_gpu(0)),
         ("cpu", [CPU], ON_CPU),
         ("cpu", [CUDA, CPU], ON_CPU),
         ("cuda", [CUDA, CPU], on_gpu(0)),
         ("cuda:0", [CUDA, CPU], on_gpu(0)),
         ("cuda:3", [CUDA, CPU], on_gpu(3)),
         ("cuda:12", [CUDA, CPU], on_gpu(12)),
+        ("tensorrt", [TENSORRT, CUDA, CPU], by_tensorrt(0)),
+        ("tensorrt:2", [TENSORRT, CUDA, CPU], by_tensorrt(2)),
     ],
 )
 def test_a_device_is_chosen_by_name(asked: str, available: list[str], chosen: tuple[object, ...]) -> None:
@@ -44,7 +50,7 @@ def test_only_a_device_that_was_named_is_required(asked: str, available: list[st
     assert device.required is expected
 
 
-@pytest.mark.parametrize("asked", ["cuda", "cuda:0", "cuda:1"])
+@pytest.mark.parametrize("asked", ["cuda", "cuda:0", "cuda:1", "tensorrt", "tensorrt:1"])
 def test_a_gpu_that_the_runtime_can_not_use_is_refused(asked: str) -> None:
     available = ["AzureExecutionProvider", CPU]
 
@@ -58,7 +64,8 @@ def test_a_gpu_that_the_runtime_can_not_use_is_refused(asked: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked", ["", "gpu", "CPU", "Auto", "cuda:", "cuda:-1", "cuda:x", "cuda:0,1", "cpu:0", "cuda:0 ", "cpu\n"]
+    "asked",
+    ["", "gpu", "CPU", "Auto", "cuda:", "cuda:-1", "cuda:x", "cuda:0,1", "cpu:0", "cuda:0 ", "cpu\n", "tensorrt:x"],
 )
 def test_a_name_of_no_device_is_refused(asked: str) -> None:
     available = [CUDA, CPU]
@@ -66,4 +73,5 @@ def test_a_name_of_no_device_is_refused(asked: str) -> None:
     with pytest.raises(DeviceError) as refusal:
         choose_device(asked, available)
 
-    assert str(refusal.value) == f"device: expected auto, cpu, cuda or cuda:N, got {asked!r}"
+    expected = "device: expected auto, cpu, cuda, cuda:N, tensorrt or tensorrt:N, got"
+    assert str(refusal.value) == f"{expected} {asked!r}"

@@ -6,10 +6,11 @@ import pytest
 
 from models.store import Store
 from service.errors import NotFound
-from service.inference.registry import Registry, VersionState
+from service.inference.model_versions import VersionState
+from service.inference.registry import Registry
 from service.protocol.messages import InferenceRequest, Tensor
 from tests.drafts import draft
-from tests.service.inference.registries import publish, refresh, states
+from tests.service.inference.registries import answer, publish, refresh, states
 
 
 def test_nothing_is_known_before_the_first_look(tiny: Store, registry: Registry) -> None:
@@ -46,11 +47,11 @@ def test_a_loaded_version_answers(tiny: Store, registry: Registry) -> None:
     request = InferenceRequest("7", [Tensor("x", "FP32", sample.inputs["x"])], None, binary_outputs=False)
     refresh(registry)
 
-    answer = asyncio.run(registry.find("tiny").infer(request))
+    found = asyncio.run(answer(registry.find("tiny"), request))
 
-    assert (answer.model_name, answer.model_version, answer.id) == ("tiny", "1", "7")
+    assert (found.model_name, found.model_version, found.id) == ("tiny", "1", "7")
     # the sample was computed in float64, the graph runs in float32
-    np.testing.assert_allclose(answer.outputs[0].array, sample.outputs["logits"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found.outputs[0].array, sample.outputs["logits"], rtol=0, atol=1e-5)
 
 
 def test_the_highest_version_answers_where_none_is_named(store: Store, registry: Registry) -> None:

@@ -1,7 +1,6 @@
 import os
 import shutil
 from collections.abc import Callable
-from concurrent.futures import Executor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,9 @@ from models.datatypes import Datatype
 from models.manifest import MANIFEST_FILE, TensorRecord
 from models.store import Store
 from service.errors import NotReady
-from service.inference.registry import Registry, VersionState
+from service.inference.model_versions import VersionState
+from service.inference.registry import Registry
+from service.inference.run_threads import RunThreads
 from tests.damage import change_manifest, replace_file
 from tests.drafts import draft
 from tests.service.inference.registries import damage, loader_of, publish, reason, refresh, states
@@ -186,9 +187,9 @@ def test_a_version_that_is_damaged_later_answers_no_more(store: Store, registry:
 
 
 def test_a_damaged_version_is_not_tried_again_until_it_changes(
-    tiny: Store, executor: Executor, caplog: pytest.LogCaptureFixture
+    tiny: Store, run_threads: RunThreads, caplog: pytest.LogCaptureFixture
 ) -> None:
-    registry = Registry(tiny, loader_of(tiny, executor))
+    registry = Registry(tiny, loader_of(tiny, run_threads))
     damage(tiny, 1)
 
     for _ in range(3):

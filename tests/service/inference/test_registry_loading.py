@@ -1,9 +1,6 @@
 import asyncio
 import logging
 import shutil
-import threading
-from collections.abc import Callable
-from concurrent.futures import Executor
 from pathlib import Path
 
 import pytest
@@ -11,16 +8,20 @@ import pytest
 from models.errors import StoreError
 from models.store import Store
 from service.errors import NotReady
-from service.inference.registry import Registry, VersionState
+from service.inference.model_versions import VersionState
+from service.inference.registry import Registry
+from service.inference.run_threads import RunThreads
 from service.inference.served_model import ServedModel
 from tests.drafts import draft
-from tests.service.inference.registries import DEADLINE_S, Load, loader_of, publish, reason, refresh, states
+from tests.service.inference.registries import Gate, loader_of, publish, reason, refresh, states, while_loading
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no memory left"), MemoryError(), KeyError("x"), OSError(5, "I/O")])
-def test_whatever_a_loader_raises_the_others_are_served(store: Store, executor: Executor, error: Exception) -> None:
+def test_whatever_a_loader_raises_the_others_are_served(
+    store: Store, run_threads: RunThreads, error: Exception
+) -> None:
     publish(store, 3)
-    load = loader_of(store, executor)
+    load = loader_of(store, run_threads)
 
     def fail_on_second(name: str, number: int) -> ServedModel:
         if number == 2:
@@ -59,9 +60,9 @@ def failing(tmp_path: Path) -> FailingStore:
 
 
 def test_a_model_that_can_no_longer_be_read_goes_on_answering_while_others_change(
-    failing: FailingStore, executor: Executor
+    failing: FailingStore, run_threads: RunThreads
 ) -> None:
-    registry = Registry(failing, loader_of(failing, executor))
+    registry = Registry(failing, loader_of(failing, run_threads))
     refresh(registry)
     failing.publish(draft("other"))
     failing.unreadable.add("tiny")
@@ -72,9 +73,9 @@ def test_a_model_that_can_no_longer_be_read_goes_on_answering_while_others_chang
 
 
 def test_a_model_that_can_not_be_read_is_told_once(
-    failing: FailingStore, executor: Executor, caplog: pytest.LogCaptureFixture
+    failing: FailingStore, run_threads: RunThreads, caplog: pytest.LogCaptureFixture
 ) -> None:
-    registry = Registry(failing, loader_of(failing, executor))
+    registry = Registry(failing, loader_of(failing, run_threads))
     refresh(registry)
     failing.unreadable.add("tiny")
 
@@ -86,48 +87,8 @@ def test_a_model_that_can_not_be_read_is_told_once(
     ]
 
 
-class Gate:
-    """A loader that waits at one version until it is let through."""
-
-    def __init__(self, load: Load, version: int) -> None:
-        self._load = load
-        self._version = version
-        self._reached = threading.Event()
-        self._open = threading.Event()
-
-    def load(self, name: str, number: int) -> ServedModel:
-        """Load a version, this one when it may."""
-        if number == self._version:
-            self._reached.set()
-            assert self._open.wait(DEADLINE_S)
-        return self._load(name, number)
-
-    async def reached(self) -> None:
-        """Wait until the version is being loaded."""
-        assert await asyncio.to_thread(self._reached.wait, DEADLINE_S)
-
-    def open(self) -> None:
-        """Let the version through."""
-        self._open.set()
-
-
-def while_loading(registry: Registry, gate: Gate, look: Callable[[], object]) -> object:
-    """What is seen while the gate's version is being loaded."""
-
-    async def seen() -> object:
-        refreshing = asyncio.create_task(registry.refresh())
-        try:
-            await gate.reached()
-            return look()
-        finally:
-            gate.open()
-            await refreshing
-
-    return asyncio.run(seen())
-
-
-def test_a_version_is_told_while_it_is_loading(tiny: Store, executor: Executor) -> None:
-    gate = Gate(loader_of(tiny, executor), 1)
+def test_a_version_is_told_while_it_is_loading(tiny: Store, run_threads: RunThreads) -> None:
+    gate = Gate(loader_of(tiny, run_threads), 1)
     registry = Registry(tiny, gate.load)
 
     seen = while_loading(registry, gate, lambda: (registry.index(), registry.loaded.is_set()))
@@ -136,8 +97,8 @@ def test_a_version_is_told_while_it_is_loading(tiny: Store, executor: Executor) 
     assert states(registry) == {("tiny", "1"): "READY"}
 
 
-def test_a_version_that_is_loading_is_not_ready(tiny: Store, executor: Executor) -> None:
-    gate = Gate(loader_of(tiny, executor), 1)
+def test_a_version_that_is_loading_is_not_ready(tiny: Store, run_threads: RunThreads) -> None:
+    gate = Gate(loader_of(tiny, run_threads), 1)
     registry = Registry(tiny, gate.load)
 
     def asked() -> str:
@@ -150,8 +111,8 @@ def test_a_version_that_is_loading_is_not_ready(tiny: Store, executor: Executor)
     assert seen == "model 'tiny' version 1 can't be served: it is loading"
 
 
-def test_what_answered_before_answers_while_a_version_is_loading(tiny: Store, executor: Executor) -> None:
-    gate = Gate(loader_of(tiny, executor), 2)
+def test_what_answered_before_answers_while_a_version_is_loading(tiny: Store, run_threads: RunThreads) -> None:
+    gate = Gate(loader_of(tiny, run_threads), 2)
     registry = Registry(tiny, gate.load)
     refresh(registry)
     tiny.publish(draft())
@@ -162,8 +123,8 @@ def test_what_answered_before_answers_while_a_version_is_loading(tiny: Store, ex
     assert registry.find("tiny").version == "2"
 
 
-def test_another_version_answers_as_soon_as_the_default_is_gone(store: Store, executor: Executor) -> None:
-    gate = Gate(loader_of(store, executor), 3)
+def test_another_version_answers_as_soon_as_the_default_is_gone(store: Store, run_threads: RunThreads) -> None:
+    gate = Gate(loader_of(store, run_threads), 3)
     registry = Registry(store, gate.load)
     publish(store, 2)
     refresh(registry)
@@ -175,9 +136,9 @@ def test_another_version_answers_as_soon_as_the_default_is_gone(store: Store, ex
     assert seen == "1"
 
 
-def test_refreshes_that_come_at_once_load_each_version_once(tiny: Store, executor: Executor) -> None:
+def test_refreshes_that_come_at_once_load_each_version_once(tiny: Store, run_threads: RunThreads) -> None:
     loaded: list[tuple[str, int]] = []
-    load = loader_of(tiny, executor)
+    load = loader_of(tiny, run_threads)
 
     def counting(name: str, number: int) -> ServedModel:
         loaded.append((name, number))

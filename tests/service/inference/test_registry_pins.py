@@ -4,7 +4,8 @@ import shutil
 import pytest
 
 from models.bundle import MODEL_FILE
-from models.store import DEFAULT_FILE, Store
+from models.pins import DEFAULT_FILE
+from models.store import Store
 from service.errors import NotReady
 from service.inference.registry import Registry
 from tests.service.inference.registries import damage, publish, refresh

@@ -6,7 +6,7 @@ import pytest
 from models.datatypes import Datatype
 from models.manifest import TensorRecord
 from service.errors import InvalidRequest
-from service.inference.signature import match_inputs, match_outputs
+from service.inference.signature import Signature
 from service.protocol.messages import RequestedOutput, Tensor
 
 IMAGE = TensorRecord(name="image", datatype="FP32", shape=(-1, 1, 8, 8))
@@ -27,7 +27,7 @@ def image(*shape: int) -> Tensor:
 def test_inputs_that_fit_are_taken_by_name(count: int) -> None:
     tensors = [tensor("mask", "BOOL", count, 5), image(count, 1, 8, 8)]
 
-    inputs = match_inputs(tensors, [IMAGE, MASK])
+    inputs = Signature([IMAGE, MASK], OUTPUTS).match_inputs(tensors)
 
     assert {name: array.shape for name, array in inputs.items()} == {"image": (count, 1, 8, 8), "mask": (count, 5)}
     assert inputs["image"] is tensors[1].array
@@ -37,7 +37,7 @@ def test_inputs_that_fit_are_taken_by_name(count: int) -> None:
 def test_a_size_that_varies_may_be_any(size: int) -> None:
     tensors = [tensor("mask", "BOOL", 2, size)]
 
-    inputs = match_inputs(tensors, [MASK])
+    inputs = Signature([MASK], OUTPUTS).match_inputs(tensors)
 
     assert inputs["mask"].shape == (2, size)
 
@@ -63,7 +63,7 @@ def test_an_input_that_does_not_fit_is_refused(tensors: list[Tensor], message: s
     records = [IMAGE]
 
     with pytest.raises(InvalidRequest) as refusal:
-        match_inputs(tensors, records)
+        Signature(records, OUTPUTS).match_inputs(tensors)
 
     assert str(refusal.value) == message
 
@@ -83,7 +83,7 @@ def test_inputs_that_do_not_fit_together_are_refused(tensors: list[Tensor], mess
     records = [IMAGE, MASK]
 
     with pytest.raises(InvalidRequest) as refusal:
-        match_inputs(tensors, records)
+        Signature(records, OUTPUTS).match_inputs(tensors)
 
     assert str(refusal.value) == message
 
@@ -92,7 +92,7 @@ def test_an_input_that_is_missing_is_named() -> None:
     tensors = [tensor("mask", "BOOL", 1, 5)]
 
     with pytest.raises(InvalidRequest) as refusal:
-        match_inputs(tensors, [IMAGE, MASK])
+        Signature([IMAGE, MASK], OUTPUTS).match_inputs(tensors)
 
     assert str(refusal.value) == "inputs: expected all of 'image', 'mask', got none named 'image'"
 
@@ -100,7 +100,7 @@ def test_an_input_that_is_missing_is_named() -> None:
 def test_all_outputs_are_given_where_none_is_named() -> None:
     requested = None
 
-    names = match_outputs(requested, OUTPUTS)
+    names = Signature([IMAGE], OUTPUTS).match_outputs(requested)
 
     assert names == ["logits", "embedding"]
 
@@ -109,7 +109,7 @@ def test_all_outputs_are_given_where_none_is_named() -> None:
 def test_outputs_are_given_in_the_order_in_which_they_are_named(wanted: list[str]) -> None:
     requested = [RequestedOutput(name, binary=False) for name in wanted]
 
-    names = match_outputs(requested, OUTPUTS)
+    names = Signature([IMAGE], OUTPUTS).match_outputs(requested)
 
     assert names == wanted
 
@@ -118,6 +118,6 @@ def test_an_output_that_the_model_lacks_is_refused() -> None:
     requested = [RequestedOutput("logits", binary=False), RequestedOutput("probabilities", binary=True)]
 
     with pytest.raises(InvalidRequest) as refusal:
-        match_outputs(requested, OUTPUTS)
+        Signature([IMAGE], OUTPUTS).match_outputs(requested)
 
     assert str(refusal.value) == "outputs[1].name: expected one of 'logits', 'embedding', got 'probabilities'"

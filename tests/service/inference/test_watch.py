@@ -4,6 +4,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from models.store import Store
 from service.inference.watch import changes
 from tests.drafts import draft
@@ -36,9 +38,9 @@ async def publish_until_told(store: Store, iterator: AsyncIterator[None]) -> int
 
 
 @asynccontextmanager
-async def watching(root: Path, interval_s: float) -> AsyncIterator[AsyncIterator[None]]:
+async def watching(*folders: Path, interval_s: float) -> AsyncIterator[AsyncIterator[None]]:
     """Changes that are no longer looked for when the block ends."""
-    iterator = changes(root, interval_s=interval_s)
+    iterator = changes(*folders, interval_s=interval_s)
     assert isinstance(iterator, AsyncGenerator)
     async with aclosing(iterator):
         yield iterator
@@ -46,7 +48,7 @@ async def watching(root: Path, interval_s: float) -> AsyncIterator[AsyncIterator
 
 def test_it_yields_at_once(tiny: Store) -> None:
     async def first() -> bool:
-        async with watching(tiny.root, NEVER_S) as iterator:
+        async with watching(tiny.root, interval_s=NEVER_S) as iterator:
             await next_of(iterator)
             return True
 
@@ -57,7 +59,7 @@ def test_it_yields_at_once(tiny: Store) -> None:
 
 def test_it_yields_at_once_where_there_is_no_folder(store: Store) -> None:
     async def first() -> bool:
-        async with watching(store.root, NEVER_S) as iterator:
+        async with watching(store.root, interval_s=NEVER_S) as iterator:
             await next_of(iterator)
             return store.root.exists()
 
@@ -68,7 +70,7 @@ def test_it_yields_at_once_where_there_is_no_folder(store: Store) -> None:
 
 def test_it_yields_after_a_version_was_published(tiny: Store) -> None:
     async def published() -> int:
-        async with watching(tiny.root, NEVER_S) as iterator:
+        async with watching(tiny.root, interval_s=NEVER_S) as iterator:
             await next_of(iterator)
             return await publish_until_told(tiny, iterator)
 
@@ -79,7 +81,7 @@ def test_it_yields_after_a_version_was_published(tiny: Store) -> None:
 
 def test_it_goes_on_yielding(tiny: Store) -> None:
     async def published() -> list[int]:
-        async with watching(tiny.root, NEVER_S) as iterator:
+        async with watching(tiny.root, interval_s=NEVER_S) as iterator:
             await next_of(iterator)
             return [await publish_until_told(tiny, iterator) for _ in range(3)]
 
@@ -91,7 +93,7 @@ def test_it_goes_on_yielding(tiny: Store) -> None:
 def test_it_yields_at_the_interval_where_nothing_changes(tiny: Store) -> None:
     async def yielded() -> int:
         count = 0
-        async with watching(tiny.root, SOON_S) as iterator:
+        async with watching(tiny.root, interval_s=SOON_S) as iterator:
             while count < 3:
                 await next_of(iterator)
                 count += 1
@@ -104,7 +106,34 @@ def test_it_yields_at_the_interval_where_nothing_changes(tiny: Store) -> None:
 
 def test_it_waits_for_a_folder_that_is_not_there_yet(store: Store) -> None:
     async def published() -> int:
-        async with watching(store.root, SOON_S) as iterator:
+        async with watching(store.root, interval_s=SOON_S) as iterator:
+            for _ in range(3):
+                await next_of(iterator)
+            return await publish_until_told(store, iterator)
+
+    count = asyncio.run(published())
+
+    assert store.versions("tiny") == list(range(1, count + 1))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_it_yields_after_a_change_in_any_of_several_folders(tiny: Store, tmp_path: Path, order: int) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+
+    async def published() -> int:
+        async with watching(*[tiny.root, other][::order], interval_s=NEVER_S) as iterator:
+            await next_of(iterator)
+            return await publish_until_told(tiny, iterator)
+
+    count = asyncio.run(published())
+
+    assert tiny.versions("tiny")[-1] == count + 1
+
+
+def test_it_waits_for_one_folder_while_it_watches_another(store: Store, tmp_path: Path) -> None:
+    async def published() -> int:
+        async with watching(tmp_path, store.root, interval_s=SOON_S) as iterator:
             for _ in range(3):
                 await next_of(iterator)
             return await publish_until_told(store, iterator)
@@ -116,7 +145,7 @@ def test_it_waits_for_a_folder_that_is_not_there_yet(store: Store) -> None:
 
 def test_it_outlives_the_folder(tiny: Store) -> None:
     async def came_back() -> int:
-        async with watching(tiny.root, SOON_S) as iterator:
+        async with watching(tiny.root, interval_s=SOON_S) as iterator:
             for _ in range(2):
                 await next_of(iterator)
             shutil.rmtree(tiny.root)

@@ -1,4 +1,3 @@
-from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -6,30 +5,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.bundle import Bundle
 from models.draft import BundleDraft
 from models.store import Store
 from service.errors import NotFound
-from service.inference.devices import CPU, choose_device
-from service.inference.engine import Engine
+from service.inference.run_threads import RunThreads
 from service.inference.served_model import ServedModel
 from service.normalization.report import describe_layer, describe_layers
 from tests.drafts import TRAINING_ROWS, draft
+from tests.service.inference.registries import loader_of
 
 
-def served(store: Store, executor: Executor, published: BundleDraft) -> ServedModel:
+def served(store: Store, run_threads: RunThreads, published: BundleDraft) -> ServedModel:
     """A draft, published and loaded."""
-
-    def open_engine(bundle: Bundle) -> Engine:
-        return Engine(bundle.model_path, choose_device("cpu", [CPU]), threads=1)
-
-    return ServedModel.load(store.publish(published), open_engine, executor)
+    bundle = store.publish(published)
+    return loader_of(store, run_threads)(bundle.manifest.name, bundle.manifest.version)
 
 
 @pytest.fixture
-def model(store: Store, executor: Executor) -> ServedModel:
+def model(store: Store, run_threads: RunThreads) -> ServedModel:
     """A draft as it is."""
-    return served(store, executor, draft())
+    return served(store, run_threads, draft())
 
 
 def with_layer(name: str = "norm", **figures: Any) -> BundleDraft:  # noqa: ANN401
@@ -86,10 +81,10 @@ def test_both_forms_describe_a_layer_alike(model: ServedModel) -> None:
     assert summary.model_dump(exclude=figures) == detail.model_dump(exclude=figures)
 
 
-def test_layers_keep_the_order_in_which_data_meets_them(store: Store, executor: Executor) -> None:
+def test_layers_keep_the_order_in_which_data_meets_them(store: Store, run_threads: RunThreads) -> None:
     names = ["b", "a.10", "a.9", "c"]
 
-    report = describe_layers(served(store, executor, with_layers(*names)))
+    report = describe_layers(served(store, run_threads, with_layers(*names)))
 
     assert [layer.name for layer in report.layers] == names
 
@@ -102,8 +97,8 @@ def test_the_rows_are_those_behind_the_statistics(model: ServedModel) -> None:
     assert found == (expected, expected)
 
 
-def test_a_network_of_unknown_training_has_no_rows(store: Store, executor: Executor) -> None:
-    model = served(store, executor, draft(training=None))
+def test_a_network_of_unknown_training_has_no_rows(store: Store, run_threads: RunThreads) -> None:
+    model = served(store, run_threads, draft(training=None))
 
     found = (describe_layers(model).layers[0].training.rows, describe_layer(model, "norm").training.rows)
 
@@ -128,9 +123,9 @@ def test_a_healthy_layer_has_no_findings(model: ServedModel) -> None:
     ],
 )
 def test_what_is_wrong_with_a_layer_is_told(
-    store: Store, executor: Executor, figures: dict[str, Any], flag: str, channels: int
+    store: Store, run_threads: RunThreads, figures: dict[str, Any], flag: str, channels: int
 ) -> None:
-    model = served(store, executor, with_layer(**figures))
+    model = served(store, run_threads, with_layer(**figures))
 
     summary, detail = describe_layers(model).layers[0], describe_layer(model, "norm")
 
@@ -139,17 +134,17 @@ def test_what_is_wrong_with_a_layer_is_told(
     assert summary.health == detail.health
 
 
-def test_a_network_that_never_counted_its_batches_was_never_updated(store: Store, executor: Executor) -> None:
+def test_a_network_that_never_counted_its_batches_was_never_updated(store: Store, run_threads: RunThreads) -> None:
     record = draft().layers[0].model_copy(update={"num_batches_tracked": 0})
-    model = served(store, executor, draft(layers=(record,)))
+    model = served(store, run_threads, draft(layers=(record,)))
 
     findings = describe_layer(model, "norm").health
 
     assert [finding.flag for finding in findings] == ["never-updated"]
 
 
-def test_a_network_without_normalization_layers_has_an_empty_report(store: Store, executor: Executor) -> None:
-    model = served(store, executor, draft(layers=(), normalization=()))
+def test_a_network_without_normalization_layers_has_an_empty_report(store: Store, run_threads: RunThreads) -> None:
+    model = served(store, run_threads, draft(layers=(), normalization=()))
 
     report = describe_layers(model)
 
@@ -160,9 +155,9 @@ def test_a_network_without_normalization_layers_has_an_empty_report(store: Store
     ("asked", "nearest"), [("norm", "norm1"), ("layer1.0.bn2", "layer1.0.bn1"), ("feature.4", "features.4")]
 )
 def test_a_layer_that_is_not_there_is_told_with_the_nearest(
-    store: Store, executor: Executor, asked: str, nearest: str
+    store: Store, run_threads: RunThreads, asked: str, nearest: str
 ) -> None:
-    model = served(store, executor, with_layers("norm1", "layer1.0.bn1", "features.4"))
+    model = served(store, run_threads, with_layers("norm1", "layer1.0.bn1", "features.4"))
 
     with pytest.raises(NotFound) as refusal:
         describe_layer(model, asked)
@@ -173,8 +168,8 @@ def test_a_layer_that_is_not_there_is_told_with_the_nearest(
 
 
 @pytest.mark.parametrize("name", ["layer1.0.bn1", "a/b", "ünïcödé", "with space", "_orig_mod.features.1"])
-def test_a_layer_is_found_by_its_qualified_name(store: Store, executor: Executor, name: str) -> None:
-    model = served(store, executor, with_layer(name))
+def test_a_layer_is_found_by_its_qualified_name(store: Store, run_threads: RunThreads, name: str) -> None:
+    model = served(store, run_threads, with_layer(name))
 
     layer = describe_layer(model, name)
 

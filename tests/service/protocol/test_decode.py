@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.datatypes import Datatype
 from service.errors import InvalidRequest
 from service.protocol.decode import decode_request
 from service.protocol.messages import InferenceRequest, RequestedOutput
-from tests.service.wire import Form, Sent, body_of
+from tests.service.wire import BINARY_DATATYPES, LITTLE_ENDIAN, Form, Sent, body_of
 
 ROWS = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -51,7 +52,7 @@ REFUSED_DOCUMENTS: list[tuple[object, str]] = [
     (with_input(without="name"), "inputs[0].name: expected a string, got null"),
     (with_input(name=7), "inputs[0].name: expected a string, got 7"),
     (with_input(without="datatype"), "inputs[0].datatype: expected one of BOOL, UINT8, "),
-    (with_input(datatype="BYTES"), "inputs[0].datatype: expected one of BOOL, UINT8, "),
+    (with_input(datatype="FP8"), "inputs[0].datatype: expected one of BOOL, UINT8, "),
     (with_input(datatype="fp32"), "inputs[0].datatype: expected one of BOOL, UINT8, "),
     (with_input(datatype=32), "inputs[0].datatype: expected one of BOOL, UINT8, "),
     (with_input(datatype=["FP32"]), "inputs[0].datatype: expected one of BOOL, UINT8, "),
@@ -112,7 +113,24 @@ REFUSED_DOCUMENTS: list[tuple[object, str]] = [
     ),
     (with_output(parameters=1), "outputs[0].parameters: expected an object, got 1"),
     (with_output(parameters={"binary_data": "yes"}), "outputs[0].parameters.binary_data: expected true or false, got"),
-    (with_output(parameters={"classification": 3}), "outputs[0].parameters.classification: "),
+    (
+        with_output(parameters={"classification": -3}),
+        "outputs[0].parameters.classification: expected a whole number, 0 or more, got -3",
+    ),
+    (
+        with_output(parameters={"classification": True}),
+        "outputs[0].parameters.classification: expected a whole number, 0 or more, got true",
+    ),
+    (with_fields(parameters={"timeout": -1}), "parameters.timeout: expected a whole number, 0 or more, got -1"),
+    (with_fields(parameters={"timeout": "5"}), 'parameters.timeout: expected a whole number, 0 or more, got "5"'),
+    (with_fields(parameters={"timeout": 2**64}), "parameters.timeout: expected a whole number, "),
+    (with_fields(parameters={"priority": 1.5}), "parameters.priority: expected a whole number, 0 or more, got 1.5"),
+    (with_fields(parameters={"sequence_id": 7}), "parameters.sequence_id: expected none, "),
+    (with_fields(parameters={"sequence_id": "a"}), "parameters.sequence_id: expected none, "),
+    (with_fields(parameters={"sequence_id": []}), "parameters.sequence_id: expected none, "),
+    (with_fields(parameters={"sequence_start": True}), "parameters.sequence_start: expected none, "),
+    (with_fields(parameters={"sequence_end": True}), "parameters.sequence_end: expected none, "),
+    (with_fields(parameters={"triton_x": 1}), "parameters: expected no name that starts with triton_, got 'triton_x'"),
 ]
 
 
@@ -228,13 +246,75 @@ def test_bool_bytes_other_than_0_and_1_are_refused() -> None:
     assert str(refusal.value).startswith("inputs[0]: expected bytes 0 and 1 in a tensor of BOOL")
 
 
-def test_half_precision_comes_only_as_bytes() -> None:
-    body, _ = body_of([Sent("x", "FP16", np.ones(2, np.float16), "flat")])
+@pytest.mark.parametrize("datatype", BINARY_DATATYPES)
+def test_half_precision_comes_only_as_bytes(datatype: Datatype) -> None:
+    body, _ = body_of([Sent("x", datatype, np.ones(2, LITTLE_ENDIAN[datatype]), "flat")])
 
     with pytest.raises(InvalidRequest) as refusal:
         decode_request(body)
 
-    assert str(refusal.value) == "inputs[0].data: expected FP16 as binary data, got JSON numbers"
+    assert str(refusal.value) == f"inputs[0].data: expected {datatype} as binary data, got JSON"
+
+
+@pytest.mark.parametrize(
+    ("blob", "message"),
+    [
+        (b"", "inputs[0]: expected 2 strings, each behind its length in 4 bytes, got 0 bytes"),
+        (b"\1\0\0\0a", "inputs[0]: expected 2 strings, each behind its length in 4 bytes, got 5 bytes"),
+        (b"\1\0\0\0a\1\0\0", "inputs[0]: expected 2 strings, each behind its length in 4 bytes, got 8 bytes"),
+        (b"\1\0\0\0a\xff\xff\xff\xffb", "inputs[0]: expected 2 strings, each behind its length in 4 bytes, got 10"),
+        (b"\1\0\0\0a\1\0\0\0bc", "inputs[0]: expected 2 strings in 10 bytes, got 11"),
+    ],
+)
+def test_bytes_that_are_not_as_many_strings_are_refused(blob: bytes, message: str) -> None:
+    header = json.dumps(
+        with_input(without="data", datatype="BYTES", parameters={"binary_data_size": len(blob)})
+    ).encode()
+
+    with pytest.raises(InvalidRequest) as refusal:
+        decode_request(header + blob, header_length=len(header))
+
+    assert str(refusal.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "timeout_us", "priority"),
+    [
+        ({}, None, 0),
+        ({"timeout": None, "priority": None}, None, 0),
+        ({"timeout": 0, "priority": 0}, None, 0),
+        ({"timeout": 2_000_000, "priority": 3}, 2_000_000, 3),
+        ({"timeout": 2**64 - 1}, 2**64 - 1, 0),
+    ],
+)
+def test_a_request_may_say_how_soon_it_wants_its_answer(
+    parameters: dict[str, Any], timeout_us: int | None, priority: int
+) -> None:
+    document = with_fields(parameters=parameters)
+
+    request = decode(document)
+
+    assert (request.timeout_us, request.priority) == (timeout_us, priority)
+
+
+@pytest.mark.parametrize("identifier", [0, "", None])
+def test_a_request_may_say_that_it_belongs_to_no_sequence(identifier: object) -> None:
+    document = with_fields(
+        parameters={"sequence_id": identifier, "sequence_start": False, "sequence_end": False, "tritonic": 1}
+    )
+
+    request = decode(document)
+
+    assert len(request.inputs) == 1
+
+
+@pytest.mark.parametrize(("asked", "classification"), [(None, 0), (0, 0), (3, 3)])
+def test_an_output_may_be_wanted_as_its_best_classes(asked: int | None, classification: int) -> None:
+    document = with_output(parameters={"classification": asked, "binary_data": True})
+
+    request = decode(document)
+
+    assert request.outputs == [RequestedOutput("y", binary=True, classification=classification)]
 
 
 def test_fields_that_are_not_known_are_ignored() -> None:

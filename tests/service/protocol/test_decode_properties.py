@@ -9,7 +9,7 @@ from models.datatypes import Datatype
 from service.errors import InvalidRequest
 from service.protocol.decode import decode_request
 from service.protocol.messages import InferenceRequest
-from tests.service.wire import JSON_DATATYPES, LITTLE_ENDIAN, Form, Sent, arrays_of, body_of
+from tests.service.wire import JSON_DATATYPES, LITTLE_ENDIAN, TEXT, Form, Sent, arrays_of, body_of, bytes_of, strings
 
 Json = Any
 
@@ -22,7 +22,8 @@ def sent_inputs(draw: st.DrawFn, form: Form | None = None) -> Sent:
     drawn = draw(forms)
     datatypes: list[Datatype] = sorted(LITTLE_ENDIAN) if drawn == "bytes" else JSON_DATATYPES
     datatype = draw(st.sampled_from(datatypes))
-    return Sent(draw(st.text(max_size=5)), datatype, draw(arrays_of(datatype)), drawn)
+    text = st.binary(max_size=5) if drawn == "bytes" else TEXT
+    return Sent(draw(st.text(max_size=5)), datatype, draw(arrays_of(datatype, text=text)), drawn)
 
 
 def assert_received(request: InferenceRequest, sent: list[Sent]) -> None:
@@ -60,9 +61,10 @@ def test_any_array_comes_through_bytes_bit_by_bit(sent: Sent, padding: int) -> N
     request = decode_request(body, header_length=header_length)
 
     assert_received(request, [sent])
-    assert request.inputs[0].array.tobytes() == sent.array.tobytes()
-    assert request.inputs[0].array.flags.aligned
-    assert request.inputs[0].array.flags.c_contiguous
+    received = request.inputs[0].array
+    assert bytes_of(Sent("", sent.datatype, received)) == bytes_of(sent)
+    assert received.flags.aligned
+    assert received.flags.c_contiguous
 
 
 @given(st.lists(sent_inputs(), max_size=4))
@@ -97,9 +99,12 @@ VALID_BODY, VALID_HEADER_LENGTH = body_of(
         Sent("b", "UINT8", np.arange(4, dtype=np.uint8), "bytes"),
         Sent("c", "BOOL", np.array([[True], [False]]), "flat"),
         Sent("d", "FP64", np.array([np.nan, 1.0]), "bytes"),
+        Sent("e", "BYTES", strings("a", "", "\u20ac")),
+        Sent("f", "BYTES", strings(b"\xff", b""), "bytes"),
+        Sent("g", "BF16", np.arange(3, dtype=np.uint16), "bytes"),
     ],
     id="7",
-    parameters={"binary_data_output": True},
+    parameters={"binary_data_output": True, "timeout": 5_000, "priority": 1},
     outputs=[{"name": "y", "parameters": {"binary_data": False}}, {"name": "z"}],
 )
 CUTS = st.tuples(st.integers(0, len(VALID_BODY)), st.integers(0, 12), st.binary(max_size=12))

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.datatypes import Datatype
+from service.errors import InvalidRequest
 from service.protocol.encode import encode_answer
 from service.protocol.messages import InferenceAnswer, Tensor
-from tests.service.wire import LITTLE_ENDIAN, arrays_of, read_answer
+from tests.service.wire import BINARY_DATATYPES, LITTLE_ENDIAN, arrays_of, read_answer, strings
 
 ROWS = np.array([[1.0, -2.5], [0.0, 3.0], [4.0, 5.0]], np.float32)
 
@@ -70,9 +71,10 @@ def test_numbers_that_json_lacks_are_bare_literals() -> None:
     assert b'"data":[NaN, Infinity, -Infinity, 0.5]' in encoded.body
 
 
-def test_half_precision_goes_as_bytes_even_where_json_was_asked_for() -> None:
-    halves = np.array([0.5, np.inf], np.float16)
-    answer = answer_of(Tensor("y", "FP16", halves))
+@pytest.mark.parametrize("datatype", BINARY_DATATYPES)
+def test_half_precision_goes_as_bytes_even_where_json_was_asked_for(datatype: Datatype) -> None:
+    halves = np.array([0.5, np.inf], np.float16).view(LITTLE_ENDIAN[datatype])
+    answer = answer_of(Tensor("y", datatype, halves))
 
     encoded = encode_answer(answer)
 
@@ -89,6 +91,28 @@ def test_an_array_that_lies_otherwise_in_memory_goes_row_by_row(binary: frozense
 
     _, outputs = read_answer(encoded.body, encoded.header_length)
     np.testing.assert_array_equal(outputs["y"], transposed)
+
+
+def test_strings_go_as_json_or_as_bytes() -> None:
+    words = strings("a", "\u20ac", "").reshape(1, 3)
+    answer = answer_of(Tensor("y", "BYTES", words), Tensor("z", "BYTES", words), binary=frozenset({"z"}))
+
+    encoded = encode_answer(answer)
+
+    document, outputs = read_answer(encoded.body, encoded.header_length)
+    assert document["outputs"][0]["data"] == ["a", "\u20ac", ""]
+    np.testing.assert_array_equal(outputs["z"], words)
+
+
+def test_strings_that_are_no_text_go_only_as_bytes() -> None:
+    answer = answer_of(Tensor("y", "BYTES", strings(b"a", b"\xff")))
+
+    with pytest.raises(InvalidRequest) as refusal:
+        encode_answer(answer)
+
+    assert str(refusal.value) == (
+        "outputs: expected strings in UTF-8 in the JSON of 'y', got other bytes; ask for it as binary data"
+    )
 
 
 @st.composite
@@ -126,7 +150,9 @@ def test_any_answer_is_read_back_unchanged(answer: InferenceAnswer) -> None:
 
 @given(answers())
 def test_outputs_go_as_bytes_where_they_are_wanted_so(answer: InferenceAnswer) -> None:
-    wanted = {tensor.name for tensor in answer.outputs if tensor.name in answer.binary or tensor.datatype == "FP16"}
+    wanted = {
+        tensor.name for tensor in answer.outputs if tensor.name in answer.binary or tensor.datatype in BINARY_DATATYPES
+    }
 
     encoded = encode_answer(answer)
 

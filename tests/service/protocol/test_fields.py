@@ -1,3 +1,4 @@
+import json
 import math
 
 import pytest
@@ -7,6 +8,7 @@ from service.protocol.fields import (
     complaint,
     parse_json,
     read_count,
+    read_counts,
     read_flag,
     read_list,
     read_object,
@@ -49,8 +51,8 @@ def test_bare_literals_are_numbers() -> None:
         (b"{'a': 1}", "request: expected JSON, got something else at line 1 column 2"),
         (b'"\xff"', "request: expected JSON in UTF-8, got invalid start byte at byte 1"),
         (b"nan", "request: expected JSON, got something else at line 1 column 1"),
-        (b"[" * 100_000, "request: expected JSON, got one that is nested too deeply"),
-        (b'{"a":' * 100_000, "request: expected JSON, got one that is nested too deeply"),
+        (b"[" * 100_000, "request: expected JSON that is nested at most 100 times, got a deeper one"),
+        (b'{"a":' * 100_000, "request: expected JSON that is nested at most 100 times, got a deeper one"),
     ],
 )
 def test_what_is_no_json_is_refused_with_its_place(text: bytes, message: str) -> None:
@@ -74,6 +76,63 @@ def test_a_field_that_is_there_is_taken() -> None:
     )
 
     assert taken == ({"a": 1}, [1], "s", True, 0)
+
+
+@pytest.mark.parametrize(("text", "levels"), [(b"%s", 0), (b'{"a": %s}', 1), (b'[{"a": "]]]]"}, {"b": %s}]', 2)])
+def test_json_may_be_nested_a_hundred_times_and_no_more(text: bytes, levels: int) -> None:
+    deepest, deeper = (text % (b"[" * (depth - levels) + b"]" * (depth - levels)) for depth in (100, 101))
+
+    document = parse_json(deepest)
+    with pytest.raises(InvalidRequest) as refusal:
+        parse_json(deeper)
+
+    assert json.dumps(document).encode() == deepest
+    assert str(refusal.value) == "request: expected JSON that is nested at most 100 times, got a deeper one"
+
+
+def test_json_may_hold_any_number_of_lists_beside_one_another() -> None:
+    text = b"[" + b",".join([b'[{"a": [1]}]'] * 1000) + b"]"
+
+    document = parse_json(text)
+
+    assert document == [[{"a": [1]}]] * 1000
+
+
+@pytest.mark.parametrize("count", [0, 1, 2**64 - 1])
+def test_a_count_is_a_whole_number_of_64_bits(count: int) -> None:
+    counts = [count, 0]
+
+    taken = read_counts(counts, "shape")
+
+    assert taken == counts
+
+
+@pytest.mark.parametrize(
+    ("count", "message"),
+    [
+        (-1, "shape[1]: expected a whole number, 0 or more, got -1"),
+        (1.0, "shape[1]: expected a whole number, 0 or more, got 1.0"),
+        (True, "shape[1]: expected a whole number, 0 or more, got true"),
+        (None, "shape[1]: expected a whole number, 0 or more, got null"),
+        (2**64, "shape[1]: expected a whole number, at most 18446744073709551615, got 18446744073709551616"),
+    ],
+)
+def test_what_is_no_count_is_named_by_its_place(count: object, message: str) -> None:
+    counts = [0, count]
+
+    with pytest.raises(InvalidRequest) as refusal:
+        read_counts(counts, "shape")
+
+    assert str(refusal.value) == message
+
+
+@pytest.mark.parametrize("default", [0, 5])
+def test_a_count_may_be_left_out(default: int) -> None:
+    missing = None
+
+    taken = read_count(missing, "priority", default=default)
+
+    assert taken == default
 
 
 def test_an_object_may_be_left_out() -> None:

@@ -25,6 +25,18 @@ def test_what_is_well_answers_200(service: Service, path: str, body: dict[str, o
     assert (response.status_code, response.json()) == (200, expected)
 
 
+@pytest.mark.parametrize("path", ["/v2/health/ready", "/v2/models/tiny/ready", "/v2/models/tiny/versions/1/ready"])
+def test_a_server_that_is_stopping_is_not_ready(tiny: Store, path: str) -> None:
+    with in_process(tiny.root) as service:
+        before = service.get(path).status_code
+
+        service.app.state.lifecycle.stopping = True
+        response, live = service.get(path), service.get("/v2/health/live")
+
+    assert (before, live.status_code) == (200, 200)
+    assert (response.status_code, response.json()) == (503, {"error": "the server is stopping"})
+
+
 @pytest.mark.parametrize("path", ["/v2/models/broken/ready", "/v2/models/broken/versions/1/ready"])
 def test_a_damaged_model_is_not_ready_and_says_why(service: Service, path: str) -> None:
     reason = "model.onnx: expected "

@@ -1,5 +1,7 @@
+import gzip
 import json
-from collections.abc import AsyncIterator, Iterator
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -151,7 +153,7 @@ def test_a_request_that_does_not_fit_is_refused(service: Service, document: obje
     assert response.json()["error"].startswith(expected)
 
 
-@pytest.mark.parametrize("header_length", ["", "-1", "+5", "1.0", "0x10", "ten", "0", "1000000", "9" * 30, "9" * 5000])
+@pytest.mark.parametrize("header_length", ["", "-1", "+5", "1.0", "0x10", "ten", "1000000", "9" * 30, "9" * 5000])
 def test_a_header_length_that_can_not_be_is_refused(service: Service, header_length: str) -> None:
     body, _ = body_of([Sent("x", "FP32", ROWS)])
 
@@ -170,14 +172,122 @@ def test_an_empty_body_is_refused(service: Service) -> None:
     assert response.json()["error"].startswith("request: expected ")
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "x"])
-def test_an_encoded_body_is_refused(service: Service, encoding: str) -> None:
+@pytest.mark.parametrize(
+    ("encoding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress), ("GZIP", gzip.compress)]
+)
+def test_a_compressed_body_is_read(
+    service: Service, shared_store: Store, encoding: str, compress: Callable[[bytes], bytes]
+) -> None:
+    body, header_length = body_of([Sent("x", "FP32", ROWS, "bytes")])
+
+    response = service.post(
+        INFER, content=compress(body), headers={"Content-Encoding": encoding, HEADER_LENGTH: str(header_length)}
+    )
+
+    _, outputs = read_answer(response.content, None)
+    np.testing.assert_array_equal(outputs["logits"], expected_of(shared_store, 2), strict=True)
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "x"])
+def test_another_encoding_is_refused_with_those_that_are_read(service: Service, encoding: str) -> None:
     body, _ = body_of([Sent("x", "FP32", ROWS)])
 
     response = service.post(INFER, content=body, headers={"Content-Encoding": encoding})
 
     assert response.status_code == 415
-    assert response.json() == {"error": f"Content-Encoding: expected identity, got {encoding!r}"}
+    assert response.json() == {"error": f"Content-Encoding: expected gzip or deflate, got {encoding!r}"}
+    assert response.headers["accept-encoding"] == "gzip, deflate"
+
+
+def test_a_body_that_is_not_compressed_as_it_says_is_refused(service: Service) -> None:
+    body, _ = body_of([Sent("x", "FP32", ROWS)])
+
+    response = service.post(INFER, content=body, headers={"Content-Encoding": "gzip"})
+
+    assert response.status_code == 400
+
+
+def test_a_small_body_that_becomes_too_large_is_refused(small_service: Service) -> None:
+    bomb = gzip.compress(b" " * 10_000_000)[:999]
+
+    response = small_service.post(INFER, content=bomb, headers={"Content-Encoding": "gzip"})
+
+    assert response.status_code == 413
+
+
+MANY = np.tile(ROWS, (100, 1))
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [("gzip", "gzip"), ("deflate", "deflate"), ("deflate, gzip;q=0.5", "deflate"), ("br", None), ("identity", None)],
+)
+def test_a_large_answer_is_compressed_for_who_accepts_it(
+    service: Service, shared_store: Store, accepted: str, encoding: str | None
+) -> None:
+    body, _ = body_of([Sent("x", "FP32", MANY)], parameters={"binary_data_output": True})
+
+    response = service.post(INFER, content=body, headers={"Accept-Encoding": accepted})
+
+    assert response.headers.get("content-encoding") == encoding
+    _, outputs = read_answer(response.content, int(response.headers[HEADER_LENGTH]))
+    np.testing.assert_allclose(outputs["logits"], expected_of(shared_store, 2, MANY), rtol=0, atol=1e-6)
+
+
+def test_a_small_answer_is_not_worth_compressing(service: Service) -> None:
+    body, _ = body_of([Sent("x", "FP32", ROWS)])
+
+    response = service.post(INFER, content=body, headers={"Accept-Encoding": "gzip"})
+
+    assert "content-encoding" not in response.headers
+
+
+def test_a_setting_turns_compression_off(shared_store: Store) -> None:
+    body, _ = body_of([Sent("x", "FP32", MANY)])
+
+    with in_process(shared_store.root, compression=False) as service:
+        response = service.post(INFER, content=body, headers={"Accept-Encoding": "gzip"})
+
+    assert "content-encoding" not in response.headers
+
+
+def test_a_raw_body_is_the_one_input(service: Service, shared_store: Store) -> None:
+    response = service.post(INFER, content=ROWS.tobytes(), headers={HEADER_LENGTH: "0"})
+
+    _, outputs = read_answer(response.content, int(response.headers[HEADER_LENGTH]))
+    np.testing.assert_array_equal(outputs["logits"], expected_of(shared_store, 2), strict=True)
+
+
+def test_the_likeliest_classes_are_answered_by_their_labels(service: Service, shared_store: Store) -> None:
+    outputs = [{"name": "logits", "parameters": {"classification": 1}}]
+    body, _ = body_of([Sent("x", "FP32", ROWS)], outputs=outputs)
+
+    (output,) = service.post(INFER, content=body).json()["outputs"]
+
+    logits = expected_of(shared_store, 2)
+    best = logits.argmax(axis=1)
+    assert (output["datatype"], output["shape"]) == ("BYTES", [3, 1])
+    assert [text.split(":")[1:] for text in output["data"]] == [[str(i), ["no", "yes"][i]] for i in best]
+    np.testing.assert_allclose([float(text.split(":")[0]) for text in output["data"]], logits.max(axis=1), atol=1e-5)
+
+
+def test_every_answer_says_by_which_id_the_logs_call_it(service: Service) -> None:
+    body, _ = body_of([Sent("x", "FP32", ROWS)])
+
+    named = service.post(INFER, content=body, headers={"X-Request-Id": "mine-7"})
+    made = [service.post(INFER, content=content).headers["x-request-id"] for content in (body, body, b"{")]
+
+    assert named.headers["x-request-id"] == "mine-7"
+    assert len(set(made)) == 3
+
+
+@pytest.mark.parametrize("path", ["/v2", "/v2/health/live", "/v2/models/tiny", "/v2/models/tiny/ready", "/metrics"])
+def test_head_is_answered_as_get_is(service: Service, path: str) -> None:
+    get = service.get(path)
+
+    head = service.request("HEAD", path)
+
+    assert (head.status_code, head.headers["content-type"]) == (200, get.headers["content-type"])
 
 
 def test_a_body_that_says_that_it_is_not_encoded_is_taken(service: Service) -> None:
@@ -229,23 +339,34 @@ def test_a_body_without_an_end_is_read_no_further_than_the_limit(small_service: 
     assert sent <= 1_200
 
 
-def of_five_rows_only() -> bytes:
-    """The graph of a draft that takes five rows, those of its sample, and no other number."""
+def that_looks_up_a_table() -> bytes:
+    """The graph of a draft, whose first input chooses one of 16 zeros to add: another number is an error."""
     model = onnx.load_from_string(draft().model)
-    for tensor in (*model.graph.input, *model.graph.output):
-        tensor.type.tensor_type.shape.dim[0].dim_value = 5
+    model.graph.node[-1].output[0] = "raw"
+    zeros, column = np.zeros((16, 1), np.float32), np.array(0)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(zeros, "zeros"))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(column, "column"))
+    model.graph.node.extend(
+        [
+            onnx.helper.make_node("Gather", ["x", "column"], ["first"], axis=1),
+            onnx.helper.make_node("Cast", ["first"], ["index"], to=onnx.TensorProto.INT64),
+            onnx.helper.make_node("Gather", ["zeros", "index"], ["zero"]),
+            onnx.helper.make_node("Add", ["raw", "zero"], ["logits"]),
+        ]
+    )
     return bytes(model.SerializeToString())
 
 
-def test_what_the_runtime_refuses_is_an_internal_error_that_says_what(store: Store) -> None:
-    store.publish(draft(model=of_five_rows_only()))
-    body, _ = body_of([Sent("x", "FP32", ROWS)])
+def test_what_the_runtime_refuses_is_an_internal_error_that_says_what_and_reaches_no_one_else(store: Store) -> None:
+    store.publish(draft(model=that_looks_up_a_table()))
+    good, _ = body_of([Sent("x", "FP32", ROWS)])
+    bad, _ = body_of([Sent("x", "FP32", np.full((1, 4), 99, np.float32))])
 
     with in_process(store.root) as service:
-        response = service.post(INFER, content=body)
+        answers = service.at_once([{"method": "POST", "url": INFER, "content": body} for body in (good, bad, good)])
 
-    assert response.status_code == 500
-    assert response.json()["error"].startswith("the runtime failed on this request: ")
+    assert [answer.status_code for answer in answers] == [200, 500, 200]
+    assert answers[1].json()["error"].startswith("the runtime failed on this request: ")
 
 
 def test_nan_comes_through_both_ways(service: Service) -> None:

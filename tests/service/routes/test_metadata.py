@@ -13,7 +13,16 @@ def test_the_server_says_what_it_is(service: Service, path: str) -> None:
     expected = {
         "name": "bnserve",
         "version": version("bnserve"),
-        "extensions": ["binary_tensor_data", "normalization"],
+        "extensions": [
+            "binary_tensor_data",
+            "classification",
+            "model_configuration",
+            "model_repository",
+            "model_repository(unload_dependents)",
+            "schedule_policy",
+            "statistics",
+            "normalization",
+        ],
     }
 
     response = service.get(path)
@@ -58,6 +67,7 @@ def test_a_model_says_what_it_takes_and_gives(service: Service, path: str, name:
         ("platform", platform),
         ("inputs", INPUTS),
         ("outputs", OUTPUTS),
+        ("properties", {"device": "cpu", "requested_device": "cpu", "threads": "1"}),
     ]
 
 

@@ -47,10 +47,14 @@ def test_every_endpoint_is_described(document: Document) -> None:
         ("/v2/models", "get"),
         *((base, "get") for base in (model, version)),
         *((f"{base}/ready", "get") for base in (model, version)),
+        *((f"{base}/config", "get") for base in (model, version)),
+        *((f"{base}/stats", "get") for base in ("/v2/models", model, version)),
         *((f"{base}/infer", "post") for base in (model, version)),
         *((f"{base}/normalization", "get") for base in (model, version)),
         *((f"{base}/normalization/layers/{{layer}}", "get") for base in (model, version)),
         ("/v2/repository/index", "post"),
+        *((f"/v2/repository/models/{{model}}/{verb}", "post") for verb in ("load", "unload", "promote", "rollback")),
+        ("/v2/repository/models/{model}/default", "delete"),
         ("/metrics", "get"),
     }
 

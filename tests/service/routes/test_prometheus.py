@@ -75,7 +75,7 @@ def test_answers_are_counted_with_their_rows_and_seconds(fresh_service: Service)
 
 def test_refusals_are_counted_by_their_status(fresh_service: Service) -> None:
     fresh_service.post("/v2/models/tiny/infer", content=b"{")
-    fresh_service.post("/v2/models/tiny/infer", content=BODY, headers={"Content-Encoding": "gzip"})
+    fresh_service.post("/v2/models/tiny/infer", content=BODY, headers={"Content-Encoding": "br"})
     fresh_service.post("/v2/models/broken/infer", content=BODY)
 
     found = counted(fresh_service)

@@ -1,0 +1,98 @@
+"""This module opens a bundle to be served: on its device, with the threads that pay, tested, warm, its pace known."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from models.bundle import Bundle
+from models.manifest import Manifest
+from service.inference.batch_rules import BatchRules
+from service.inference.batcher import Batcher
+from service.inference.devices import Device
+from service.inference.engine import Engine
+from service.inference.limits import ServingLimits
+from service.inference.observer import VersionObserver
+from service.inference.run_threads import RunThreads
+from service.inference.self_test import rows_are_independent, self_test
+from service.inference.served_model import ServedModel
+from service.inference.warm_up import Pace, batch_sizes, warm_up
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """Opens bundles; takes as long as it takes.
+
+    Attributes:
+        device: Where graphs run.
+        threads: Threads that runs share.
+        limits: What each model may take.
+        run_threads: Where runs go that are too long for the event loop.
+        observer: Makes, by model and version, who is told.
+    """
+
+    device: Device
+    threads: int
+    limits: ServingLimits
+    run_threads: RunThreads
+    observer: Callable[[str, str], VersionObserver]
+
+    def load(self, bundle: Bundle) -> ServedModel:
+        """Open a bundle and see that it computes what it should.
+
+        Raises:
+            BundleError: If its arrays are damaged.
+            EngineError: If its graph can't be loaded or fails its self-test.
+        """
+        manifest, layers, sample = bundle.manifest, bundle.normalization(), bundle.sample()
+        engine = self._open(bundle, sample.inputs)
+        self_test(engine, sample)
+        outputs = list(sample.outputs)
+        shares = _rows_vary(manifest) and rows_are_independent(engine, sample)
+        if not shares:
+            log.info("model %s version %d: its rows do not share runs", manifest.name, manifest.version)
+        on_gpu = engine.device != "cpu"
+        sizes = batch_sizes(self.limits.max_batch_rows) if shares else [len(next(iter(sample.inputs.values())))]
+        pace = warm_up(engine, sample.inputs, outputs, sizes=sizes, budget_s=None if on_gpu else self.limits.warm_up_s)
+        observer = self.observer(manifest.name, str(manifest.version))
+        rules = self._rules(pace, shares=shares, pads=on_gpu and shares)
+        batcher = Batcher(engine.run, rules, self.run_threads, observer)
+        return ServedModel(manifest, layers, engine=engine, batcher=batcher, observer=observer)
+
+    def _open(self, bundle: Bundle, rows: Mapping[str, NDArray[Any]]) -> Engine:
+        """On the CPU first with one thread: a graph so small that it stays on the event loop is fastest with that."""
+        if self.device.kind != "cpu" or self.threads == 1:
+            return Engine(bundle.model_path, self.device, threads=self.threads)
+        alone = Engine(bundle.model_path, self.device, threads=1)
+        outputs = [record.name for record in bundle.manifest.outputs]
+        first = {name: array[:1] for name, array in rows.items()} if _rows_vary(bundle.manifest) else dict(rows)
+        pace = warm_up(alone, first, outputs, sizes=[len(next(iter(first.values())))], budget_s=None)
+        if pace.ms[0] < self.limits.inline_below_ms:
+            return alone
+        return Engine(bundle.model_path, self.device, threads=self.threads)
+
+    def _rules(self, pace: Pace, *, shares: bool, pads: bool) -> BatchRules:
+        limits = self.limits
+        return BatchRules(
+            max_rows=limits.max_batch_rows if shares else UNLIMITED,
+            batch_rows=(limits.max_batch_rows if pads else pace.batch_rows) if shares else 1,
+            delay_s=limits.max_batch_delay_ms / 1000 if shares else 0.0,
+            max_waiting=limits.max_queue_requests,
+            inline_below_ms=limits.inline_below_ms,
+            ms_of=pace.ms_of,
+            padded=pace.padded if pads else int,
+        )
+
+
+UNLIMITED = 2**62
+"""Rows of a request to a graph whose rows do not share runs: all of them make one run."""
+
+
+def _rows_vary(manifest: Manifest) -> bool:
+    return all(record.shape[0] == -1 for record in (*manifest.inputs, *manifest.outputs))

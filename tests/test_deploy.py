@@ -1,0 +1,127 @@
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from service.settings import Settings
+from service.supervisor import END_S
+
+ROOT = Path(__file__).parents[1]
+KUBERNETES = ROOT / "deploy" / "kubernetes"
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+
+def manifest(kind: str) -> dict[str, Any]:
+    found = [document for path in KUBERNETES.glob("*.yaml") for document in yaml.safe_load_all(path.read_text())]
+    (wanted,) = (document for document in found if document["kind"] == kind)
+    assert isinstance(wanted, dict)
+    return wanted
+
+
+@pytest.fixture
+def pod() -> dict[str, Any]:
+    """What the Deployment makes."""
+    template: dict[str, Any] = manifest("Deployment")["spec"]["template"]
+    return template
+
+
+@pytest.fixture
+def container(pod: dict[str, Any]) -> dict[str, Any]:
+    """The only one of the pod."""
+    (only,) = pod["spec"]["containers"]
+    assert isinstance(only, dict)
+    return only
+
+
+@pytest.fixture
+def settings(container: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """What the container's variables say."""
+    for variable in container["env"]:
+        monkeypatch.setenv(variable["name"], variable["value"])
+    return Settings()
+
+
+def test_every_variable_of_the_container_is_a_setting(container: dict[str, Any]) -> None:
+    known = {f"BNSERVE_{name.upper()}" for name in Settings.model_fields} | {"ORT_DISABLE_TELEMETRY"}
+
+    used = {variable["name"] for variable in container["env"]}
+
+    assert used - known == set()
+    assert "ORT_DISABLE_TELEMETRY" in used
+
+
+def test_the_cluster_adds_no_variables_that_look_like_settings(pod: dict[str, Any]) -> None:
+    prefix = manifest("Service")["metadata"]["name"].upper()
+
+    links = pod["spec"].get("enableServiceLinks", True)
+
+    assert (prefix, links) == ("BNSERVE", False)
+
+
+def test_all_ports_are_the_one_that_the_service_listens_on(
+    pod: dict[str, Any], container: dict[str, Any], settings: Settings
+) -> None:
+    (port,) = container["ports"]
+    (exposed,) = manifest("Service")["spec"]["ports"]
+
+    probed = {container[f"{kind}Probe"]["httpGet"]["port"] for kind in ("startup", "liveness", "readiness")}
+
+    assert port["containerPort"] == settings.port
+    assert pod["metadata"]["annotations"]["prometheus.io/port"] == str(settings.port)
+    assert probed | {exposed["targetPort"]} == {port["name"]}
+    assert settings.host == "0.0.0.0"  # noqa: S104
+
+
+def test_the_service_finds_the_pods_of_the_deployment(pod: dict[str, Any]) -> None:
+    labels = pod["metadata"]["labels"]
+
+    selectors = [manifest("Service")["spec"]["selector"], manifest("Deployment")["spec"]["selector"]["matchLabels"]]
+
+    assert selectors == [labels, labels]
+
+
+def test_the_cluster_waits_until_the_service_has_ended(pod: dict[str, Any], settings: Settings) -> None:
+    needed_s = settings.shutdown_delay_s + settings.shutdown_timeout_s + END_S
+
+    grace_s = pod["spec"]["terminationGracePeriodSeconds"]
+
+    assert grace_s >= needed_s
+    assert settings.shutdown_delay_s > 0
+
+
+def test_the_delay_is_longer_than_the_cluster_takes_to_see_that_it_is_not_ready(
+    container: dict[str, Any], settings: Settings
+) -> None:
+    probe = container["readinessProbe"]
+
+    seen_after_s = probe["periodSeconds"] * probe["failureThreshold"] + probe["timeoutSeconds"]
+
+    assert seen_after_s < settings.shutdown_delay_s
+
+
+def test_the_container_is_the_user_of_the_image_and_may_write_nothing_that_lasts(
+    pod: dict[str, Any], container: dict[str, Any], settings: Settings
+) -> None:
+    user = re.search(r"--uid (\d+)", DOCKERFILE)
+    assert user is not None
+    volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+    mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+
+    security = container["securityContext"]
+
+    assert pod["spec"]["securityContext"]["runAsUser"] == int(user[1])
+    assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+    assert (security["readOnlyRootFilesystem"], security["allowPrivilegeEscalation"]) == (True, False)
+    assert security["capabilities"] == {"drop": ["ALL"]}
+    assert mounts[str(settings.store)]["readOnly"] is True
+    assert "emptyDir" in volumes[mounts["/tmp"]["name"]]  # noqa: S108
+
+
+def test_the_limit_of_the_cpus_is_whole_so_that_threads_fill_it(container: dict[str, Any]) -> None:
+    limit = container["resources"]["limits"]["cpu"]
+
+    cpus = float(limit)
+
+    assert cpus == int(cpus) >= 1
