@@ -30,6 +30,7 @@ def fuzz(server: Server, *flags: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
         timeout=1200,
+        cwd=server.log.parent,  # it keeps what it found where it runs
         env=ENVIRONMENT,
     )
 

@@ -188,6 +188,7 @@ def test_a_network_of_the_library_is_exported_by_its_name() -> None:
         (["my_networks:trained", "--input-shape", ""], "--input-shape: expected .+, got ''"),
         (["my_networks:trained", "--input-shape", "3,0,8"], "--input-shape: expected sizes above 0, got '3,0,8'"),
         (["my_networks:trained", "--input-shape", "image:FP99=3"], "--input-shape: expected .+, got 'image:FP99=3'"),
+        (["my_networks:trained", "--input-shape", "image:BYTES=3"], "--input-shape: expected .+, got 'image:BYTES=3'"),
         (
             ["my_networks:trained", "--input-shape", "3,99999999,99999999"],
             "--input-shape: expected rows that fit into memory, got .+",
