@@ -79,9 +79,18 @@ class Loader:
 
     def _rules(self, pace: Pace, *, shares: bool, pads: bool) -> BatchRules:
         limits = self.limits
+        if not shares:
+            batch_rows = 1
+        elif pads:
+            batch_rows = limits.max_batch_rows
+        elif pace.ms[0] < limits.inline_below_ms:
+            # one row alone stays on the loop; some together are worth a thread, beside which the loop goes on
+            batch_rows = max(pace.batch_rows, pace.rows_within(WORTH_A_THREAD_MS))
+        else:
+            batch_rows = pace.batch_rows
         return BatchRules(
             max_rows=limits.max_batch_rows if shares else UNLIMITED,
-            batch_rows=(limits.max_batch_rows if pads else pace.batch_rows) if shares else 1,
+            batch_rows=batch_rows,
             delay_s=limits.max_batch_delay_ms / 1000 if shares else 0.0,
             max_waiting=limits.max_queue_requests,
             inline_below_ms=limits.inline_below_ms,
@@ -89,6 +98,10 @@ class Loader:
             padded=pace.padded if pads else int,
         )
 
+
+WORTH_A_THREAD_MS = 2.0
+"""A run of this length makes the way to a thread and back a small part of it; a longer one would keep more requests in
+it than the loop needs to have something to do meanwhile."""
 
 UNLIMITED = 2**62
 """Rows of a request to a graph whose rows do not share runs: all of them make one run."""

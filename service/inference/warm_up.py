@@ -61,6 +61,10 @@ class Pace:
                 best = index
         return self.sizes[best]
 
+    def rows_within(self, ms: float) -> int:
+        """The most rows of a run that was tried and took no longer than so many milliseconds; at least 1."""
+        return max([1, *(size for size, took in zip(self.sizes, self.ms, strict=True) if took <= ms)])
+
     def padded(self, rows: int) -> int:
         """The next size that was tried, or ``rows`` beyond all of them."""
         above = bisect.bisect_left(self.sizes, rows)

@@ -96,3 +96,12 @@ def test_a_batch_is_padded_to_a_size_that_was_tried(max_rows: int, rows: int) ->
 
     assert padded == (min(size for size in sizes if size >= rows) if rows <= max_rows else rows)
     assert rows <= padded < 2 * rows or rows > max_rows
+
+
+@pytest.mark.parametrize(("ms", "rows"), [(5.0, 1), (10.0, 1), (19.9, 1), (20.0, 2), (100.0, 4)])
+def test_as_many_rows_are_told_as_run_within_a_time(ms: float, rows: int) -> None:
+    pace = Pace([1, 2, 4], [10.0, 20.0, 40.0])
+
+    found = pace.rows_within(ms)
+
+    assert found == rows
