@@ -244,6 +244,11 @@ class Manifest(Record):
                 raise ValueError(f"{field}: expected every name once")
         return self
 
+    @property
+    def rows_vary(self) -> bool:
+        """Whether every input and output takes any number of rows."""
+        return all(record.shape[0] == -1 for record in (*self.inputs, *self.outputs))
+
     def to_json(self) -> bytes:
         """The bytes of ``manifest.json``."""
         return self.model_dump_json(indent=2).encode() + b"\n"

@@ -59,6 +59,17 @@ def accept_request_id(header: bytes) -> str | None:
     return header.decode("ascii") if _VISIBLE.fullmatch(header) else None
 
 
+def begin_request(header: bytes) -> str:
+    """Have all that is logged from now on in this task carry an id: the client's if it may be taken over, or a new one.
+
+    Args:
+        header: Its ``X-Request-Id``; empty if it sent none.
+    """
+    identity = accept_request_id(header) or new_request_id()
+    request_id.set(identity)
+    return identity
+
+
 def log_request(  # one field of the log each
     model: str, version: str, *, status: int, rows: int, seconds: float, queue_seconds: float
 ) -> None:

@@ -46,8 +46,7 @@ class Job:
         inputs: Every input of the graph, the same number of rows in each.
         outputs: Names of those that are wanted, in the order in which they are wanted.
         rows: How many.
-        kind: What its rows must have in common with others to share a run: shapes and, where the graph takes no
-            company, itself.
+        kind: What its rows must have in common with others to share a run: their shapes.
         priority: Lower goes first.
         deadline: When an answer is no longer wanted, as ``time.perf_counter`` counts; None for never.
         answer: Takes the outcome, or the error.

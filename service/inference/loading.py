@@ -10,7 +10,6 @@ from typing import Any
 from numpy.typing import NDArray
 
 from models.bundle import Bundle
-from models.manifest import Manifest
 from service.inference.batch_rules import BatchRules
 from service.inference.batcher import Batcher
 from service.inference.devices import Device
@@ -31,7 +30,7 @@ class Loader:
 
     Attributes:
         device: Where graphs run.
-        threads: Threads that runs share.
+        threads: Threads of one run on the CPU.
         limits: What each model may take.
         run_threads: Where runs go that are too long for the event loop.
         observer: Makes, by model and version, who is told.
@@ -54,7 +53,7 @@ class Loader:
         engine = self._open(bundle, sample.inputs)
         self_test(engine, sample)
         outputs = list(sample.outputs)
-        shares = _rows_vary(manifest) and rows_are_independent(engine, sample)
+        shares = manifest.rows_vary and rows_are_independent(engine, sample)
         if not shares:
             log.info("model %s version %d: its rows do not share runs", manifest.name, manifest.version)
         on_gpu = engine.device != "cpu"
@@ -71,8 +70,8 @@ class Loader:
             return Engine(bundle.model_path, self.device, threads=self.threads)
         alone = Engine(bundle.model_path, self.device, threads=1)
         outputs = [record.name for record in bundle.manifest.outputs]
-        first = {name: array[:1] for name, array in rows.items()} if _rows_vary(bundle.manifest) else dict(rows)
-        pace = warm_up(alone, first, outputs, sizes=[len(next(iter(first.values())))], budget_s=None)
+        fewest = 1 if bundle.manifest.rows_vary else len(next(iter(rows.values())))
+        pace = warm_up(alone, rows, outputs, sizes=[fewest], budget_s=None)
         if pace.ms[0] < self.limits.inline_below_ms:
             return alone
         return Engine(bundle.model_path, self.device, threads=self.threads)
@@ -105,7 +104,3 @@ it than the loop needs to have something to do meanwhile."""
 
 UNLIMITED = 2**62
 """Rows of a request to a graph whose rows do not share runs: all of them make one run."""
-
-
-def _rows_vary(manifest: Manifest) -> bool:
-    return all(record.shape[0] == -1 for record in (*manifest.inputs, *manifest.outputs))

@@ -29,7 +29,7 @@ def model_config(
         policy: Which versions of the model are loaded.
         batch_rows: How many rows of several requests share a run at most.
     """
-    batches = all(record.shape[0] == -1 for record in (*manifest.inputs, *manifest.outputs))
+    batches = manifest.rows_vary
     config: dict[str, Any] = {
         "name": manifest.name,
         "platform": PLATFORM,

@@ -10,6 +10,7 @@ from service.errors import ControlRefused
 from service.inference.limits import ServingLimits
 from service.inference.registry import Registry
 from service.inference.served_model import ServedModel
+from service.metrics import Metrics
 from service.settings import Settings
 
 
@@ -23,6 +24,12 @@ def _limits(request: Request) -> ServingLimits:
     return limits
 
 
+def _metrics(request: Request) -> Metrics:
+    metrics: Metrics = request.app.state.metrics
+    return metrics
+
+
+Counted = Annotated[Metrics, Depends(_metrics)]
 Models = Annotated[Registry, Depends(_registry)]
 Limits = Annotated[ServingLimits, Depends(_limits)]
 ModelName = Annotated[str, Path(description="Name of a model.", examples=["digits"])]

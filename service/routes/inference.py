@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.errors import InvalidRequest, Overloaded, RequestTooLarge, ServiceError
 from service.inference.registry import Registry
-from service.logs import accept_request_id, log_request, new_request_id, request_id
+from service.logs import begin_request, log_request
 from service.metrics import Metrics
 from service.protocol.compression import choose_encoding, compress
 from service.protocol.decode import decode_request
@@ -28,14 +28,14 @@ from service.routes.aside import ASIDE_BYTES, aside
 from service.routes.body import BODY_HEADERS, HeldBytes, pick_headers, read_body, whole_number
 from service.routes.errors import INTERNAL_ERROR, error_response, headers_of, status_of
 from service.routes.exchange import Exchange, Reply
+from service.routes.request_ids import REQUEST_ID
 from service.tracing import Tracer
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 _HEADER_LENGTH = HEADER_LENGTH.lower().encode()
-_REQUEST_ID = b"x-request-id"
 _ACCEPT = b"accept-encoding"
 _ENCODING = b"content-encoding"
-_HEADERS = BODY_HEADERS | {_HEADER_LENGTH, _REQUEST_ID, _ACCEPT, b"traceparent", b"tracestate"}
+_HEADERS = BODY_HEADERS | {_HEADER_LENGTH, REQUEST_ID, _ACCEPT, b"traceparent", b"tracestate"}
 
 COMPRESSED_BYTES = 1024
 """Answers of fewer bytes are not worth compressing: they fit into one packet as they are."""
@@ -87,9 +87,7 @@ class InferenceEndpoint:
     async def answer(self, name: str, version: str | None, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         headers = pick_headers(scope["headers"], _HEADERS)
-        given = headers.get(_REQUEST_ID)
-        identity = (given and accept_request_id(given)) or new_request_id()
-        request_id.set(identity)
+        identity = begin_request(headers.get(REQUEST_ID, b""))
         exchange = Exchange(headers, receive, time.perf_counter(), self._held, identity)
         span = self._tracer.start(scope, model=name, version=version) if self._tracer is not None else None
         try:
@@ -99,18 +97,18 @@ class InferenceEndpoint:
             exchange.let_go()
         seconds = time.perf_counter() - exchange.started
         self._count(exchange, reply.status, seconds)
-        served, outcome = exchange.served, exchange.outcome
+        outcome = exchange.outcome
+        answered_by = "" if exchange.served is None else exchange.served.version
         if self._limits.logs:
             log_request(
                 name,
-                "" if served is None else served.version,
+                answered_by,
                 status=reply.status,
                 rows=exchange.rows,
                 seconds=seconds,
                 queue_seconds=0.0 if outcome is None else outcome.queue_s,
             )
         if span is not None:
-            answered_by = "" if served is None else served.version
             span.finish(status=reply.status, rows=exchange.rows, version=answered_by, outcome=outcome)
 
     async def _reply(self, exchange: Exchange, scope: Scope, name: str, version: str | None) -> Reply:
@@ -152,7 +150,7 @@ class InferenceEndpoint:
             if encoding is not None:
                 body = await aside(compress, body, encoding, size=len(body))
                 headers.append((_ENCODING, encoding.encode()))
-        headers += [(b"content-length", b"%d" % len(body)), (_REQUEST_ID, exchange.request_id.encode())]
+        headers += [(b"content-length", b"%d" % len(body)), (REQUEST_ID, exchange.request_id.encode())]
         return Reply(200, headers, body)
 
     async def _request(self, exchange: Exchange) -> InferenceRequest:
@@ -184,7 +182,7 @@ class InferenceEndpoint:
 
 def _failed(exchange: Exchange, status: int, message: str, headers: Mapping[str, str] | None = None) -> Reply:
     response = error_response(status, message, headers)
-    return Reply(status, [*response.raw_headers, (_REQUEST_ID, exchange.request_id.encode())], bytes(response.body))
+    return Reply(status, [*response.raw_headers, (REQUEST_ID, exchange.request_id.encode())], bytes(response.body))
 
 
 def _header_length(value: bytes | None) -> int | None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
-from service.metrics import CONTENT_TYPE, Metrics
+from service.metrics import CONTENT_TYPE
+from service.routes.dependencies import Counted
 
 router = APIRouter(tags=["metrics"])
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-async def metrics(request: Request) -> Response:
+async def metrics(counted: Counted) -> Response:
     """Metrics in Prometheus's text format."""
-    counted: Metrics = request.app.state.metrics
     return Response(counted.text(), media_type=CONTENT_TYPE)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.logs import accept_request_id, new_request_id, request_id
+from service.logs import begin_request
 
-HEADER = b"x-request-id"
+REQUEST_ID = b"x-request-id"
 
 
 class RequestIds:
@@ -23,13 +23,12 @@ class RequestIds:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = next((value for name, value in scope["headers"] if name == HEADER), b"")
-        identity = accept_request_id(given) or new_request_id()
-        request_id.set(identity)
+        given = next((value for name, value in scope["headers"] if name == REQUEST_ID), b"")
+        identity = begin_request(given)
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), (HEADER, identity.encode())]
+                message["headers"] = [*message.get("headers", ()), (REQUEST_ID, identity.encode())]
             await send(message)
 
         await self._app(scope, receive, send_with_id)

@@ -5,15 +5,13 @@ Counts are of requests. Those that share a run each count all of its time, as Tr
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from service.figures import VersionFigures
 from service.inference.served_model import ServedModel
 from service.metrics import Metrics
-from service.routes.dependencies import DefaultVersion, Models, NamedVersion
+from service.routes.dependencies import Counted, DefaultVersion, Models, NamedVersion
 
 router = APIRouter(tags=["metrics"])
 
@@ -53,14 +51,6 @@ class Statistics(BaseModel):
     """What several versions have done."""
 
     model_stats: list[ModelStatistics]
-
-
-def _metrics(request: Request) -> Metrics:
-    metrics: Metrics = request.app.state.metrics
-    return metrics
-
-
-Counted = Annotated[Metrics, Depends(_metrics)]
 
 
 @router.get("/v2/models/stats")
