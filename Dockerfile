@@ -17,17 +17,19 @@ ENV PIP_CONSTRAINT=/build/constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO
 WORKDIR /build
 RUN python -m venv --without-pip /opt/venv
 COPY pyproject.toml constraints.txt README.md LICENSE ./
-RUN mkdir models service training
+RUN mkdir folding models service training
 
 FROM build AS build-service
 RUN pip --python /opt/venv install '.[service,tracing]'
 COPY models/*.py models/
+COPY folding folding
 COPY service service
 RUN pip --python /opt/venv install --no-deps --force-reinstall .
 
 FROM build AS build-training
 RUN pip --python /opt/venv install '.[training]'
 COPY models/*.py models/
+COPY folding folding
 COPY training training
 RUN pip --python /opt/venv install --no-deps --force-reinstall .
 

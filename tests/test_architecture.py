@@ -27,8 +27,8 @@ def python(program: str, **variables: str) -> str:
 
 
 @pytest.mark.parametrize("module", ["service.app", "service.__main__"])
-def test_the_service_loads_nothing_that_only_training_needs(module: str) -> None:
-    heavy = {"torch", "lightning", "training", "onnx", "onnxscript", "sklearn"}
+def test_the_service_loads_nothing_that_only_training_or_folding_needs(module: str) -> None:
+    heavy = {"torch", "lightning", "training", "folding", "onnx", "onnx_ir", "onnxscript", "sklearn"}
 
     loaded = python(f"import sys, {module}; print(*sys.modules)").split()
 
@@ -45,15 +45,24 @@ def test_the_service_loads_what_traces_need_only_if_they_are_wanted() -> None:
     assert [name for name in loaded if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))] == []
 
 
+def test_folding_loads_neither_side_and_no_torch() -> None:
+    modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in (ROOT / "folding").rglob("*.py")]
+
+    loaded = set(python(f"import sys, {', '.join(modules)}; print(*sys.modules)".replace(".__init__", "")).split())
+
+    assert {"folding.rules", "onnxruntime"} <= loaded
+    assert {"service", "training", "torch", "lightning", "sklearn", "fastapi"} & loaded == set()
+
+
 def test_models_load_neither_side() -> None:
     program = "import sys, models.bundle, models.store, models.health; print(*sys.modules)"
 
     loaded = set(python(program).split())
 
-    assert {"service", "training", "torch", "onnx", "onnxruntime", "fastapi"} & loaded == set()
+    assert {"folding", "service", "training", "torch", "onnx", "onnxruntime", "fastapi"} & loaded == set()
 
 
-@pytest.mark.parametrize("package", ["service", "training"])
+@pytest.mark.parametrize("package", ["folding", "service", "training"])
 def test_telemetry_of_the_runtime_is_off(package: str) -> None:
     program = f"import os, {package}; print(os.environ['ORT_DISABLE_TELEMETRY'])"
 
@@ -62,7 +71,7 @@ def test_telemetry_of_the_runtime_is_off(package: str) -> None:
     assert value == "1"
 
 
-@pytest.mark.parametrize("package", ["service", "training"])
+@pytest.mark.parametrize("package", ["folding", "service", "training"])
 def test_whoever_sets_the_telemetry_of_the_runtime_is_heard(package: str) -> None:
     program = f"import os, {package}; print(os.environ['ORT_DISABLE_TELEMETRY'])"
 
@@ -71,7 +80,7 @@ def test_whoever_sets_the_telemetry_of_the_runtime_is_heard(package: str) -> Non
     assert value == "0"
 
 
-@pytest.mark.parametrize("package", ["models", "service", "training"])
+@pytest.mark.parametrize("package", ["folding", "models", "service", "training"])
 def test_no_module_is_longer_than_one_can_read(package: str) -> None:
     files = list((ROOT / package).rglob("*.py"))
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from folding.errors import GraphError
 from models.bundle import Bundle
 from models.errors import BundleError, ModelsError
 from models.store import Store
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read the report has seen enough; what was to be done is done
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (TrainingError, ModelsError) as error:
+    except (TrainingError, GraphError, ModelsError) as error:
         print(f"bntrain: {error}", file=sys.stderr)
         return 1
     return 0

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
+from folding.rows import read_rows
 from models.bundle import Bundle
 from models.datatypes import DATATYPES
 from models.manifest import Arguments
@@ -21,7 +23,6 @@ from models.store import Store
 from training.errors import RecipeError
 from training.loading import load_checkpoint, load_network
 from training.publishing import describe, export
-from training.rows import read_rows
 from training.tracing import ExampleInputs
 
 INPUT_SHAPE = re.compile(r"(?:(?P<name>[A-Za-z_]\w*)(?::(?P<datatype>\w+))?=)?(?P<sizes>\d+(?:,\d+)*)?")
@@ -32,7 +33,7 @@ def export_named(options: argparse.Namespace) -> Bundle:
     """Build the network that the options name, load its parameters, and publish it.
 
     Raises:
-        TrainingError: If any of it can't be done; nothing is published then.
+        TrainingError, GraphError: If any of it can't be done; nothing is published then.
     """
     arguments = parse_arguments(options.arguments)
     network = load_network(options.network, arguments)
@@ -107,8 +108,9 @@ def _parse_shape(text: str) -> tuple[str | None, Tensor]:
         raise RecipeError(f"--input-shape: expected rows that fit into memory, got {text!r}") from error
 
 
-def _like(example: ExampleInputs, rows: Mapping[str, Tensor]) -> ExampleInputs:
+def _like(example: ExampleInputs, arrays: Mapping[str, NDArray[Any]]) -> ExampleInputs:
     """The rows of a file, laid out like an example: by name, or in the file's order."""
+    rows = {name: torch.from_numpy(array) for name, array in arrays.items()}
     if isinstance(example, Mapping):
         if set(example) != set(rows):
             raise RecipeError(f"--rows: expected the arrays {sorted(example)}, got {sorted(rows)}")

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
+from folding import graph
+from folding.errors import GraphError, VerificationError, one_line
+from folding.folded import FoldedGraph, LayerSource, fold_graph
+from folding.proof import draft, prove
+from folding.rows import read_rows, rows_in_order
+from folding.rules.sites import OPERATOR, name_layers
 from models.bundle import Bundle
 from models.datatypes import DATATYPES
 from models.manifest import FoldMode, NetworkRecord, TensorRecord
 from models.store import Store
-from training import graph
-from training.errors import ImportingError, TrainingError, VerificationError, one_line
-from training.folded import FoldedGraph, LayerSource, fold_graph
-from training.folding.sites import OPERATOR, name_layers
+from training.errors import ImportingError, TrainingError
 from training.onnx_file import FOLDED_OPSET, FileReference, OnnxFile, read_file
-from training.publishing import draft, prove
-from training.rows import read_rows, rows_in_order
 
 EXAMPLE_ROWS = 16
 
@@ -51,7 +52,7 @@ def import_onnx(
         What was published. The momentum of its layers is null: what a file says of it nothing has used.
 
     Raises:
-        TrainingError: If any of it can't be done; nothing is published then.
+        TrainingError, GraphError: If any of it can't be done; nothing is published then.
         StoreError: If the store can't be written to.
     """
     destination = store if isinstance(store, Store) else Store(Path(store))
@@ -65,7 +66,7 @@ def import_onnx(
         exported = prove(folded, FileReference(taken, folded.unfolded), example, real=real is not None)
     except VerificationError as error:
         raise ImportingError(f"{file}: {error}{_hint(taken, folded, real)}") from error
-    except TrainingError as error:
+    except (TrainingError, GraphError) as error:
         raise ImportingError(f"{file}: {error}") from error
     described = NetworkRecord(
         name=file.name,
@@ -92,13 +93,13 @@ def _fold(file: OnnxFile, *, mode: FoldMode, allow_untrained: bool) -> FoldedGra
         return fold_graph(
             file.model, mode=mode, sources=lambda _: LayerSource(OPERATOR, None, None), allow_untrained=allow_untrained
         )
-    except TrainingError:
+    except (TrainingError, GraphError):
         raise
     except Exception as error:  # of the checker, of shape inference, of a pass: they share no base
         raise ImportingError(f"expected a graph that can be tidied and folded: {one_line(error)}") from error
 
 
-def _hint(file: OnnxFile, graph: FoldedGraph, rows: Mapping[str, Tensor] | None) -> str:
+def _hint(file: OnnxFile, graph: FoldedGraph, rows: Mapping[str, NDArray[Any]] | None) -> str:
     """What may be behind a disagreement that is not the folding's."""
     told = []
     if file.opset < FOLDED_OPSET:
@@ -110,12 +111,12 @@ def _hint(file: OnnxFile, graph: FoldedGraph, rows: Mapping[str, Tensor] | None)
     return f" ({'; '.join(told)})" if told else ""
 
 
-def _example(inputs: Sequence[TensorRecord]) -> list[Tensor]:
+def _example(inputs: Sequence[TensorRecord]) -> list[NDArray[Any]]:
     generator = np.random.default_rng(0)
-    tensors = []
+    arrays = []
     for record in inputs:
         shape = [EXAMPLE_ROWS, *(EXAMPLE_SIZE if size == -1 else size for size in record.shape[1:])]
         kind = np.dtype(DATATYPES[record.datatype])
         array = generator.standard_normal(shape) if kind.kind == "f" else generator.integers(2, size=shape)
-        tensors.append(torch.from_numpy(array.astype(kind)))
-    return tensors
+        arrays.append(array.astype(kind))
+    return arrays

@@ -10,16 +10,18 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from folding.errors import one_line
+from folding.folded import FoldedGraph
+from folding.proof import draft
 from models.bundle import Bundle
 from models.manifest import TrainingRecord
 from models.store import Store
 from training.data import Rows, Splits, load_data
-from training.errors import RecipeError, one_line
+from training.errors import RecipeError
 from training.fit import fit
-from training.folded import FoldedGraph
 from training.networks import build_network
 from training.population import estimate_population_statistics
-from training.publishing import describe, draft, export_network, parameter_arrays
+from training.publishing import describe, export_network, parameter_arrays
 from training.recipe import Recipe
 
 STATISTICS_BATCH_ROWS = 512
@@ -30,7 +32,7 @@ def run(recipe: Recipe, store: Store) -> Bundle:
     """Fit, re-estimate the statistics, fold, export, verify, publish.
 
     Raises:
-        TrainingError: If any of it can't be done; nothing is published then.
+        TrainingError, GraphError: If any of it can't be done; nothing is published then.
         StoreError: If the store can't be written to.
     """
     data = load_data(recipe.data)

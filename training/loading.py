@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from training.errors import CheckpointError, RecipeError, one_line
+from folding.errors import one_line
+from training.errors import CheckpointError, RecipeError
 from training.networks import build_network
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")

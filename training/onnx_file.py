@@ -19,17 +19,16 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import onnxruntime
-import torch
 from numpy.typing import NDArray
 from onnx import external_data_helper as external
 from onnx_ir.passes import common as passes
-from torch import Tensor
 
+from folding.errors import one_line
+from folding.references import Arrays, GraphReference, GraphSession, Reference
+from folding.rules.sites import OPERATOR
 from models.manifest import LayerRecord
 from training.batch_axis import batch_size, free_batch
-from training.errors import ImportingError, one_line
-from training.folding.sites import OPERATOR
-from training.references import Arrays, GraphReference, GraphSession, Reference
+from training.errors import ImportingError
 
 MOST_BYTES = 2**31 - 1
 """What a file of protocol buffers may have, external data included, since it is embedded."""
@@ -149,7 +148,7 @@ class FileReference:
         self._batch_size = file.batch_size
         self._unfolded = GraphReference(unfolded)
 
-    def run(self, rows: Sequence[Tensor], layers: Sequence[LayerRecord]) -> tuple[list[NDArray[Any]], Arrays]:
+    def run(self, rows: Sequence[NDArray[Any]], layers: Sequence[LayerRecord]) -> tuple[list[NDArray[Any]], Arrays]:
         """See ``Reference``."""
         found = [self._file.run(batch) for batch in self._batches(rows)]
         outputs = [np.concatenate([batch[name] for batch in found])[: len(rows[0])] for name in self._outputs]
@@ -159,13 +158,13 @@ class FileReference:
         """See ``Reference``; ONNX Runtime has no convolution in float64."""
         return None
 
-    def _batches(self, rows: Sequence[Tensor]) -> Iterable[Sequence[Tensor]]:
+    def _batches(self, rows: Sequence[NDArray[Any]]) -> Iterable[Sequence[NDArray[Any]]]:
         """Batches of the file's own size, the last filled up with its last row."""
         if (size := self._batch_size) is None:
             return [rows]
         missing = -len(rows[0]) % size
-        filled = [torch.cat([tensor, *[tensor[-1:]] * missing]) for tensor in rows]
-        return zip(*(torch.split(tensor, size) for tensor in filled), strict=True)
+        filled = [np.concatenate([array, *[array[-1:]] * missing]) for array in rows]
+        return [[array[start : start + size] for array in filled] for start in range(0, len(filled[0]), size)]
 
 
 def _resize_as_before(model: ir.Model) -> None:

@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
-import numpy as np
-import onnx
-import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
 
-from models.bundle import Arrays, Bundle, Sample
-from models.draft import BundleDraft
-from models.manifest import FoldingRecord, FoldMode, GraphRecord, NetworkRecord, TrainingRecord, VerificationRecord
+from folding.folded import FoldedGraph, LayerSource, fold_graph
+from folding.proof import Export, draft, prove
+from folding.rows import rows_in_order
+from folding.rules.sites import FUNCTION
+from models.bundle import Arrays, Bundle
+from models.manifest import FoldMode, NetworkRecord
 from models.store import Store
 from training.errors import ExportError
-from training.folded import FoldedGraph, LayerSource, fold_graph
-from training.folding.sites import FUNCTION, OPERATOR
 from training.normalization import normalization_layers
-from training.precision import precision_warnings
-from training.references import Reference, TorchReference
-from training.rows import rows_in_order
-from training.speed import measure_speedup
+from training.references import TorchReference
 from training.tracing import ExampleInputs, Signature, named_tensors, read_signature, trace
-from training.verify import random_like, values_a_row, verify
-
-SAMPLE_ROWS = 16
-SAMPLE_VALUES = 2**20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Export:
-    """A network that was folded and verified, ready to be published."""
-
-    graph: FoldedGraph
-    verification: VerificationRecord
-    folding: FoldingRecord
-    sample: Sample
 
 
 def export(  # noqa: PLR0913  the one call for people: all but two are by name, and half have defaults
@@ -70,7 +50,7 @@ def export(  # noqa: PLR0913  the one call for people: all but two are by name, 
         What was published.
 
     Raises:
-        TrainingError: If any of it can't be done; nothing is published then.
+        TrainingError, GraphError: If any of it can't be done; nothing is published then.
         StoreError: If the store can't be written to.
     """
     if fold not in get_args(FoldMode):
@@ -102,7 +82,7 @@ def export_network(
         allow_untrained: Whether layers are taken whose statistics no data has updated.
 
     Raises:
-        TrainingError: If any of it can't be done.
+        TrainingError, GraphError: If any of it can't be done.
     """
     input_names, output_names = names or (None, None)
     signature, tensors = read_signature(network, example, input_names=input_names, output_names=output_names)
@@ -111,8 +91,14 @@ def export_network(
     if rows is not None:
         names_here = dict(zip(named_tensors(network, example), signature.input_names, strict=True))
         found = named_tensors(network, rows)
-        real = rows_in_order({names_here.get(name, name): tensor for name, tensor in found.items()}, graph.inputs)
-    return prove(graph, TorchReference(network, signature), real or tensors, real=real is not None)
+        arrays = {names_here.get(name, name): tensor.numpy() for name, tensor in found.items()}
+        real = rows_in_order(arrays, graph.inputs)
+    return prove(
+        graph,
+        TorchReference(network, signature),
+        real or [tensor.numpy() for tensor in tensors],
+        real=real is not None,
+    )
 
 
 def fold_network(
@@ -131,63 +117,6 @@ def fold_network(
     """
     model = trace(network, signature, tensors)
     return fold_graph(model, mode=mode, sources=_sources(network), allow_untrained=allow_untrained)
-
-
-def prove(graph: FoldedGraph, reference: Reference, rows: Sequence[Tensor], *, real: bool, seed: int = 0) -> Export:
-    """Verify a folded graph against its reference, and measure it.
-
-    Args:
-        graph: What was folded.
-        reference: What it has to agree with.
-        rows: One tensor an input.
-        real: Whether they are real rows.
-        seed: Of the random rows.
-
-    Raises:
-        VerificationError: If they do not agree.
-    """
-    verification = verify(reference, graph, rows, real=real, seed=seed)
-    generator = torch.Generator().manual_seed(seed)
-    count = max(2, min(SAMPLE_ROWS, SAMPLE_VALUES // values_a_row(rows)))
-    sample = [tensor[:count] if real else random_like(tensor, count, generator) for tensor in rows]
-    outputs, _ = reference.run(sample, [])
-    feed = {record.name: tensor.numpy() for record, tensor in zip(graph.inputs, sample, strict=True)}
-    return Export(
-        graph=graph,
-        verification=verification,
-        folding=_folding_record(graph, {key: array[:1] for key, array in feed.items()}),
-        sample=Sample(feed, {r.name: array for r, array in zip(graph.outputs, outputs, strict=True)}),
-    )
-
-
-def draft(
-    exported: Export,
-    *,
-    name: str,
-    network: NetworkRecord,
-    labels: tuple[str, ...] | None = None,
-    training: TrainingRecord | None = None,
-    **origin: Any,  # noqa: ANN401  parameters or source
-) -> BundleDraft:
-    """The bundle that an export becomes; ``origin`` is its ``parameters`` or its ``source``."""
-    graph = exported.graph
-    return BundleDraft(
-        name=name,
-        network=network,
-        inputs=graph.inputs,
-        outputs=graph.outputs,
-        labels=labels,
-        layers=graph.layers,
-        untracked=graph.untracked,
-        folding=exported.folding,
-        training=training,
-        verification=exported.verification,
-        model=graph.model,
-        normalization=graph.normalization,
-        tap_maps=graph.tap_maps,
-        sample=exported.sample,
-        **origin,
-    )
 
 
 def describe(network: nn.Module, name: str, arguments: dict[str, JsonValue]) -> NetworkRecord:
@@ -213,28 +142,3 @@ def _sources(network: nn.Module) -> Callable[[str], LayerSource]:
         return LayerSource(type(module).__name__, module.momentum, None if tracked is None else int(tracked))
 
     return source
-
-
-def _folding_record(graph: FoldedGraph, feed: Mapping[str, np.ndarray]) -> FoldingRecord:
-    folded = onnx.load_from_string(graph.model)
-    largest = max(
-        (float(np.abs(array).max()) for tensor in folded.graph.initializer if (array := _floats(tensor)).size),
-        default=0.0,
-    )
-    return FoldingRecord(
-        mode=graph.mode,
-        before=_graph_record(onnx.load_from_string(graph.unfolded), len(graph.unfolded)),
-        after=_graph_record(folded, len(graph.model)),
-        speedup=round(measure_speedup(graph.unfolded, graph.model, feed), 3),
-        warnings=tuple(precision_warnings(graph.layers, graph.normalization, largest)),
-    )
-
-
-def _floats(tensor: onnx.TensorProto) -> np.ndarray:
-    array = onnx.numpy_helper.to_array(tensor)
-    return array if array.dtype.kind == "f" else np.zeros(0)
-
-
-def _graph_record(model: onnx.ModelProto, size: int) -> GraphRecord:
-    kinds = [node.op_type for node in model.graph.node]
-    return GraphRecord(nodes=len(kinds), normalization_nodes=kinds.count(OPERATOR), bytes=size)

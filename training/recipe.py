@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from folding.errors import one_line
 from models.manifest import FoldMode, ModelName
-from training.errors import RecipeError, one_line
+from training.errors import RecipeError
 
 RECIPES = Path(__file__).parent / "recipes"
 

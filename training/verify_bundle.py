@@ -9,17 +9,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from folding.errors import one_line
+from folding.folded import FoldedGraph
+from folding.references import Reference
+from folding.verify import verify
 from models.bundle import SOURCE_FILE, Bundle
 from models.manifest import VerificationRecord
-from training.errors import RecipeError, one_line
-from training.folded import FoldedGraph
+from training.errors import RecipeError
 from training.import_onnx import unfolded_graph
 from training.loading import load_network
 from training.networks import build_network
 from training.onnx_file import FileReference, OnnxFile
-from training.references import Reference, TorchReference
+from training.references import TorchReference
 from training.tracing import ExampleInputs, read_signature
-from training.verify import verify
 
 
 def verify_bundle(bundle: Bundle, network: str | None = None) -> VerificationRecord:
@@ -38,7 +40,7 @@ def verify_bundle(bundle: Bundle, network: str | None = None) -> VerificationRec
     """
     manifest = bundle.manifest
     sample = bundle.sample().inputs
-    rows = {record.name: torch.from_numpy(sample[record.name]) for record in manifest.inputs}
+    rows = {record.name: sample[record.name] for record in manifest.inputs}
     graph = FoldedGraph(
         mode=manifest.folding.mode,
         model=bundle.model_path.read_bytes(),
@@ -56,7 +58,9 @@ def verify_bundle(bundle: Bundle, network: str | None = None) -> VerificationRec
         reference = FileReference(OnnxFile(source), unfolded_graph(source))
     else:
         rebuilt = _rebuild(bundle, network)
-        signature, _ = read_signature(rebuilt, _call(rebuilt, rows))
+        signature, _ = read_signature(
+            rebuilt, _call(rebuilt, {name: torch.from_numpy(array) for name, array in rows.items()})
+        )
         reference = TorchReference(rebuilt, signature)
     return verify(reference, graph, list(rows.values()), real=True, seed=manifest.version)
 

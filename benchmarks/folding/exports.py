@@ -10,8 +10,8 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
+from folding.folded import FoldedGraph, LayerSource, fold_graph
 from models.manifest import FoldMode
-from training.folded import FoldedGraph, LayerSource, fold_graph
 from training.tracing import Signature, read_signature, trace
 
 INPUT = "input"

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 import onnx
-import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from training.folded import FoldedGraph
-from training.references import Arrays, GraphReference, GraphSession, TorchReference
+from folding.folded import FoldedGraph
+from folding.references import Arrays, GraphReference, GraphSession
+from folding.verify import RANDOM_VALUES, random_like, values_a_row
+from training.references import TorchReference
 from training.tracing import Signature
-from training.verify import RANDOM_VALUES, random_like, values_a_row
 
 
 class Rounding(BaseModel):
@@ -49,9 +49,9 @@ class Rounding(BaseModel):
 
 def measure_rounding(network: nn.Module, signature: Signature, graph: FoldedGraph, example: Tensor) -> Rounding:
     """Run a network in float32 and in float64, its unfolded graph and its folded one, on the rows of verification."""
-    count = min(64, max(8, RANDOM_VALUES // values_a_row([example])))
-    rows = random_like(example, count, torch.Generator().manual_seed(0))
-    exact = TorchReference(copy.deepcopy(network).double(), signature).run([rows.double()], graph.layers)
+    count = min(64, max(8, RANDOM_VALUES // values_a_row([example.numpy()])))
+    rows = random_like(example.numpy(), count, np.random.default_rng(0))
+    exact = TorchReference(copy.deepcopy(network).double(), signature).run([rows.astype(np.float64)], graph.layers)
     by_torch = TorchReference(network, signature).run([rows], graph.layers)
     unfolded = GraphReference(graph.unfolded).run([rows], graph.layers)
     found = GraphSession(onnx.load_from_string(graph.model), []).run([rows])

@@ -11,12 +11,12 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
-from training import graph
-from training.folding import values
-from training.folding.obstacle import Obstacle
-from training.folding.rules import BACKWARD, BOTH_WAYS, FORWARD, ONE_SUM, PRODUCT_AND_SUM, THROUGH_RECTIFIER, Rule
-from training.folding.sites import Site, find_sites
-from training.folding.taps import Taps
+from folding import graph
+from folding.rules import values
+from folding.rules.obstacle import Obstacle
+from folding.rules.order import BACKWARD, BOTH_WAYS, FORWARD, ONE_SUM, PRODUCT_AND_SUM, THROUGH_RECTIFIER, Rule
+from folding.rules.sites import Site, find_sites
+from folding.rules.taps import Taps
 
 KEPT = "kept"
 

@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime
 from pydantic import BaseModel, ConfigDict
 
-from training.speed import Feed, open_session, time_runs
+from folding.speed import Feed, open_session, time_runs
 
 BLOCK_SECONDS = 0.02
 OPENINGS = 4

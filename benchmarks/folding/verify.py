@@ -18,12 +18,13 @@ from benchmarks.folding.exports import fold_model, operators, trace_network
 from benchmarks.folding.markdown import table
 from benchmarks.folding.rounding import Rounding, measure_rounding
 from benchmarks.folding.statistics import build
+from folding.errors import VerificationError, one_line
+from folding.folded import FoldedGraph
+from folding.verify import OUTPUT_TOLERANCE, TAP_TOLERANCE, verify
 from models.manifest import FoldMode, Placement, VerificationRecord
-from training.errors import TrainingError, VerificationError, one_line
-from training.folded import FoldedGraph
+from training.errors import TrainingError
 from training.references import TorchReference
 from training.tracing import Signature
-from training.verify import OUTPUT_TOLERANCE, TAP_TOLERANCE, verify
 
 ROWS = 4
 """Rows of the example; what is verified are random rows like them, and more of them."""
@@ -98,7 +99,7 @@ def verify_graph(
     """Compare a folded graph with torch; where they disagree, measure how far each is off for rounding alone."""
     record, failure, rounding = None, None, None
     try:
-        record = verify(TorchReference(network, signature), graph, [rows], real=False, seed=0)
+        record = verify(TorchReference(network, signature), graph, [rows.numpy()], real=False, seed=0)
     except VerificationError as error:
         failure = one_line(error)
         rounding = measure_rounding(network, signature, graph, rows)

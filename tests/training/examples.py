@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from folding.folded import FoldedGraph
 from models.manifest import FoldMode
-from training.folded import FoldedGraph
 from training.normalization import normalization_layers
 from training.publishing import fold_network
 from training.recipe import Recipe, load_recipe

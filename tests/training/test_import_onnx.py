@@ -15,6 +15,7 @@ import torch
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
+from folding.errors import RowsError
 from models.bundle import SOURCE_FILE, Bundle
 from models.manifest import MANIFEST_FILE
 from models.store import Store
@@ -35,7 +36,7 @@ from tests.training.onnx_files import (
     statistics,
 )
 from training.__main__ import main
-from training.errors import ImportingError, RecipeError
+from training.errors import ImportingError
 from training.import_onnx import import_onnx
 from training.onnx_file import read_file
 
@@ -451,7 +452,7 @@ def test_rows_of_another_number_in_each_array_are_refused(tmp_path: Path) -> Non
 
 
 def test_what_is_no_file_of_rows_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"expected an .npz file"):
+    with pytest.raises(RowsError, match=r"expected an .npz file"):
         publish(images(), tmp_path, rows=tmp_path / "rows.npz")
 
 

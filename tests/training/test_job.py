@@ -8,6 +8,9 @@ import torch
 from torch import Tensor, nn
 
 import models
+from folding.errors import VerificationError
+from folding.proof import SAMPLE_ROWS
+from folding.verify import OUTPUT_TOLERANCE
 from models.bundle import MODEL_FILE, NORMALIZATION_FILE, PARAMETERS_FILE, SAMPLE_FILE, Bundle
 from models.errors import StoreError
 from models.manifest import NetworkRecord
@@ -17,14 +20,12 @@ from tests.drafts import draft
 from tests.training.examples import short_recipe
 from training import job
 from training.data import Rows, load_data
-from training.errors import RecipeError, VerificationError
+from training.errors import RecipeError
 from training.networks import NETWORKS, build_network
 from training.networks.mlp import MLP
 from training.normalization import normalization_layers
 from training.population import estimate_population_statistics
-from training.publishing import SAMPLE_ROWS
 from training.recipe import Recipe
-from training.verify import OUTPUT_TOLERANCE
 from training.verify_bundle import verify_bundle
 
 COMMITTED = sorted((Path(models.__file__).parent / "store").glob("*/1"))

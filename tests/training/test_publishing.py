@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from folding.proof import SAMPLE_ROWS
 from models.bundle import Bundle
 from models.manifest import NetworkRecord
 from models.store import Store
 from tests.training.examples import TOLERANCE, answers, build, normal_rows, relative_error
 from training import export
-from training.publishing import SAMPLE_ROWS
 
 
 class Fusion(nn.Module):

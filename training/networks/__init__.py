@@ -14,7 +14,8 @@ from typing import Any
 
 from torch import nn
 
-from training.errors import RecipeError, one_line
+from folding.errors import one_line
+from training.errors import RecipeError
 from training.networks.bninception import BNInception
 from training.networks.convnet import ConvNet
 from training.networks.densenet import DenseNet

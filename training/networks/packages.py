@@ -13,7 +13,8 @@ from typing import Any
 
 from torch import nn
 
-from training.errors import RecipeError, one_line
+from folding.errors import one_line
+from training.errors import RecipeError
 
 Build = Callable[..., nn.Module]
 

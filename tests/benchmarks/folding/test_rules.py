@@ -10,7 +10,7 @@ from benchmarks.folding.rule_variants import VARIANTS, write_variants
 from benchmarks.folding.rules import time_variants
 from benchmarks.folding.statistics import train_on
 from benchmarks.folding.timing import normal_feed
-from training.speed import open_session
+from folding.speed import open_session
 
 
 class PreActivated(nn.Module):

@@ -1,0 +1,118 @@
+"""This module proves a folded graph, measures it, and drafts the bundle that it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from folding.folded import FoldedGraph
+from folding.precision import precision_warnings
+from folding.references import Reference
+from folding.rules.sites import OPERATOR
+from folding.speed import measure_speedup
+from folding.verify import random_like, values_a_row, verify
+from models.bundle import Sample
+from models.draft import BundleDraft
+from models.manifest import FoldingRecord, GraphRecord, NetworkRecord, TrainingRecord, VerificationRecord
+
+SAMPLE_ROWS = 16
+SAMPLE_VALUES = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """A graph that was folded and verified, ready to be published."""
+
+    graph: FoldedGraph
+    verification: VerificationRecord
+    folding: FoldingRecord
+    sample: Sample
+
+
+def prove(
+    graph: FoldedGraph, reference: Reference, rows: Sequence[NDArray[Any]], *, real: bool, seed: int = 0
+) -> Export:
+    """Verify a folded graph against its reference, and measure it.
+
+    Args:
+        graph: What was folded.
+        reference: What it has to agree with.
+        rows: One array an input.
+        real: Whether they are real rows.
+        seed: Of the random rows.
+
+    Raises:
+        VerificationError: If they do not agree.
+    """
+    verification = verify(reference, graph, rows, real=real, seed=seed)
+    generator = np.random.default_rng(seed)
+    count = max(2, min(SAMPLE_ROWS, SAMPLE_VALUES // values_a_row(rows)))
+    sample = [array[:count] if real else random_like(array, count, generator) for array in rows]
+    outputs, _ = reference.run(sample, [])
+    feed = {record.name: array for record, array in zip(graph.inputs, sample, strict=True)}
+    return Export(
+        graph=graph,
+        verification=verification,
+        folding=_folding_record(graph, {key: array[:1] for key, array in feed.items()}),
+        sample=Sample(feed, {r.name: array for r, array in zip(graph.outputs, outputs, strict=True)}),
+    )
+
+
+def draft(
+    exported: Export,
+    *,
+    name: str,
+    network: NetworkRecord,
+    labels: tuple[str, ...] | None = None,
+    training: TrainingRecord | None = None,
+    **origin: Any,  # noqa: ANN401  parameters or source
+) -> BundleDraft:
+    """The bundle that an export becomes; ``origin`` is its ``parameters`` or its ``source``."""
+    graph = exported.graph
+    return BundleDraft(
+        name=name,
+        network=network,
+        inputs=graph.inputs,
+        outputs=graph.outputs,
+        labels=labels,
+        layers=graph.layers,
+        untracked=graph.untracked,
+        folding=exported.folding,
+        training=training,
+        verification=exported.verification,
+        model=graph.model,
+        normalization=graph.normalization,
+        tap_maps=graph.tap_maps,
+        sample=exported.sample,
+        **origin,
+    )
+
+
+def _folding_record(graph: FoldedGraph, feed: Mapping[str, NDArray[Any]]) -> FoldingRecord:
+    folded = onnx.load_from_string(graph.model)
+    largest = max(
+        (float(np.abs(array).max()) for tensor in folded.graph.initializer if (array := _floats(tensor)).size),
+        default=0.0,
+    )
+    return FoldingRecord(
+        mode=graph.mode,
+        before=_graph_record(onnx.load_from_string(graph.unfolded), len(graph.unfolded)),
+        after=_graph_record(folded, len(graph.model)),
+        speedup=round(measure_speedup(graph.unfolded, graph.model, feed), 3),
+        warnings=tuple(precision_warnings(graph.layers, graph.normalization, largest)),
+    )
+
+
+def _floats(tensor: onnx.TensorProto) -> NDArray[Any]:
+    array = onnx.numpy_helper.to_array(tensor)
+    return array if array.dtype.kind == "f" else np.zeros(0)
+
+
+def _graph_record(model: onnx.ModelProto, size: int) -> GraphRecord:
+    kinds = [node.op_type for node in model.graph.node]
+    return GraphRecord(nodes=len(kinds), normalization_nodes=kinds.count(OPERATOR), bytes=size)
