@@ -4,7 +4,8 @@ GraphError
 ├── FoldingError         a layer's figures can't be folded
 ├── TensorError          an input or output can't be served
 ├── RowsError            rows can't be read, or are none that the graph takes
-└── VerificationError    the graph does not compute the function of what it came from
+├── VerificationError    the graph does not compute the function of what it came from
+└── RecalibrationError   statistics can't be re-estimated, or should not be
 """
 
 
@@ -31,3 +32,7 @@ class RowsError(GraphError):
 
 class VerificationError(GraphError):
     """A graph does not compute the function of what it came from."""
+
+
+class RecalibrationError(GraphError):
+    """Statistics can't be re-estimated from the rows that there are, or should not be."""

@@ -39,7 +39,8 @@ class FoldedGraph:
     Attributes:
         mode: How far it was folded.
         model: The file.
-        unfolded: The same graph before folding, tidied alike, its normalization nodes named after their layers.
+        unfolded: The same graph before folding, tidied alike, its normalization nodes named after their layers; folding
+            it gives the same again.
         inputs: As clients see them.
         outputs: As clients see them.
         layers: What became of every normalization layer.
@@ -85,7 +86,7 @@ def fold_graph(
     """
     graph.prepare(model)
     unfolded = model.clone()
-    graph.clean_up(unfolded, [], node_names=name_layers(unfolded))
+    graph.clean_up(unfolded, [], node_names=name_layers(unfolded), keep_scopes=True)
     folding = fold(model, mode=mode)
     layers = tuple(_layer_record(verdict, sources(verdict.layer.name)) for verdict in folding.verdicts)
     if not allow_untrained:

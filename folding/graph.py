@@ -15,6 +15,8 @@ from onnx_ir.passes import common as passes
 from onnxscript import optimizer, rewriter
 from onnxscript.rewriter.rules import common as rules
 
+from folding.rules.values import SCOPES
+
 SIMPLIFY = (
     rules.dropout_inference_rule,
     rules.dropout_zero_rule,
@@ -62,13 +64,16 @@ def prepare(model: ir.Model) -> None:
     passes.ShapeInferencePass()(model)
 
 
-def clean_up(model: ir.Model, taps: Sequence[str], *, node_names: Mapping[ir.Node, str] | None = None) -> None:
+def clean_up(
+    model: ir.Model, taps: Sequence[str], *, node_names: Mapping[ir.Node, str] | None = None, keep_scopes: bool = False
+) -> None:
     """Take out of a graph what it does not need, in place.
 
     Args:
         model: Folded, or not to be.
         taps: Names of tensors that stay.
         node_names: What some nodes are to be called; any other of that name gets another.
+        keep_scopes: Whether nodes still tell which module they came from, so that the graph can be folded later.
     """
     chosen = node_names or {}
     for node in model.graph:
@@ -85,7 +90,11 @@ def clean_up(model: ir.Model, taps: Sequence[str], *, node_names: Mapping[ir.Nod
         model.graph.outputs.pop()
     passes.NameFixPass()(model)  # a convolution that is used twice is two nodes of one name
     # source paths on the machine that exported are in the metadata of nodes and tensors
+    scopes = {node: node.metadata_props[SCOPES] for node in model.graph if SCOPES in node.metadata_props}
     passes.ClearMetadataAndDocStringPass()(model)
+    if keep_scopes:
+        for node, modules in scopes.items():
+            node.metadata_props[SCOPES] = modules
     for value in (*model.graph.inputs, *model.graph.initializers.values(), *values.values()):
         value.metadata_props.clear()
     model.metadata_props.clear()

@@ -15,10 +15,11 @@ from folding.precision import precision_warnings
 from folding.references import Reference
 from folding.rules.sites import OPERATOR
 from folding.speed import measure_speedup
+from folding.stored_graph import store_graph
 from folding.verify import random_like, values_a_row, verify
-from models.bundle import Sample
-from models.draft import BundleDraft
-from models.manifest import FoldingRecord, GraphRecord, NetworkRecord, TrainingRecord, VerificationRecord
+from models.bundle import PARAMETERS_FILE, SOURCE_FILE, Arrays, Sample
+from models.draft import BundleDraft, pack_arrays
+from models.manifest import FoldingRecord, GraphRecord, NetworkRecord, VerificationRecord
 
 SAMPLE_ROWS = 16
 SAMPLE_VALUES = 2**20
@@ -58,7 +59,7 @@ def prove(
     return Export(
         graph=graph,
         verification=verification,
-        folding=_folding_record(graph, {key: array[:1] for key, array in feed.items()}),
+        folding=describe_folding(graph, {key: array[:1] for key, array in feed.items()}),
         sample=Sample(feed, {r.name: array for r, array in zip(graph.outputs, outputs, strict=True)}),
     )
 
@@ -68,32 +69,48 @@ def draft(
     *,
     name: str,
     network: NetworkRecord,
-    labels: tuple[str, ...] | None = None,
-    training: TrainingRecord | None = None,
-    **origin: Any,  # noqa: ANN401  parameters or source
+    parameters: Arrays | None = None,
+    source: bytes | None = None,
+    **known: Any,  # noqa: ANN401  the labels, the records
 ) -> BundleDraft:
-    """The bundle that an export becomes; ``origin`` is its ``parameters`` or its ``source``."""
+    """The bundle that an export becomes.
+
+    Args:
+        exported: What was proved.
+        name: Of the model.
+        network: Where it came from.
+        parameters: The network's own, before folding.
+        source: The file that was imported, in their place.
+        known: Further fields of the draft: ``labels``, ``training``, ``recalibration``.
+    """
     graph = exported.graph
+    beside = {} if parameters is None else {PARAMETERS_FILE: pack_arrays(parameters)}
+    if source is not None:
+        beside[SOURCE_FILE] = source
     return BundleDraft(
         name=name,
         network=network,
         inputs=graph.inputs,
         outputs=graph.outputs,
-        labels=labels,
         layers=graph.layers,
         untracked=graph.untracked,
         folding=exported.folding,
-        training=training,
         verification=exported.verification,
         model=graph.model,
+        unfolded=store_graph(graph.unfolded, beside),
         normalization=graph.normalization,
         tap_maps=graph.tap_maps,
         sample=exported.sample,
-        **origin,
+        parameters=parameters,
+        source=source,
+        **known,
     )
 
 
-def _folding_record(graph: FoldedGraph, feed: Mapping[str, NDArray[Any]]) -> FoldingRecord:
+def describe_folding(
+    graph: FoldedGraph, feed: Mapping[str, NDArray[Any]], *, speedup: float | None = None
+) -> FoldingRecord:
+    """What the manifest says of a graph as a whole; its speed is measured with the feed if it is not known."""
     folded = onnx.load_from_string(graph.model)
     largest = max(
         (float(np.abs(array).max()) for tensor in folded.graph.initializer if (array := _floats(tensor)).size),
@@ -103,7 +120,7 @@ def _folding_record(graph: FoldedGraph, feed: Mapping[str, NDArray[Any]]) -> Fol
         mode=graph.mode,
         before=_graph_record(onnx.load_from_string(graph.unfolded), len(graph.unfolded)),
         after=_graph_record(folded, len(graph.model)),
-        speedup=round(measure_speedup(graph.unfolded, graph.model, feed), 3),
+        speedup=speedup or round(measure_speedup(graph.unfolded, graph.model, feed), 3),
         warnings=tuple(precision_warnings(graph.layers, graph.normalization, largest)),
     )
 

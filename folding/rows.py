@@ -47,8 +47,12 @@ def rows_in_order(rows: Mapping[str, NDArray[Any]], inputs: Sequence[TensorRecor
                 f"rows: {record.name}: expected {record.datatype} of shape {list(record.shape)}, "
                 f"got {array.dtype} of shape {list(array.shape)}"
             )
-        if not np.isfinite(array).all():
-            raise RowsError(f"rows: {record.name}: expected finite values, got NaN or infinity")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            (bad,) = np.nonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
+            raise RowsError(
+                f"rows: {record.name}: expected finite values, got NaN or infinity in {bad.size} rows, of which the "
+                f"first is {bad[0]}"
+            )
     counts = {name: len(rows[name]) for name in names}
     if len(set(counts.values())) > 1:
         raise RowsError(f"rows: expected the same number of rows in every array, got {counts}")

@@ -4,6 +4,7 @@
     model.onnx           the folded graph
     normalization.npz    <layer>/gamma, beta, running_mean, running_var of every normalization layer, and
                          <layer>/tap_scale, tap_shift where its tap holds a map of what the layer took or gave
+    unfolded.onnx        the graph before folding, its large constants in the files below, where those hold them
     sample.npz           inputs/<name> and outputs/<name>: a few rows, real if possible, and the network's answers;
                          of strings their lengths, and all their bytes as strings/inputs/<name>
 
@@ -36,6 +37,7 @@ from models.strings import unpack_strings
 MODEL_FILE = "model.onnx"
 NORMALIZATION_FILE = "normalization.npz"
 SAMPLE_FILE = "sample.npz"
+UNFOLDED_FILE = "unfolded.onnx"
 PARAMETERS_FILE = "parameters.npz"
 SOURCE_FILE = "source.onnx"
 STRINGS = "strings/"
@@ -71,7 +73,7 @@ class Bundle:
         """
         with _open(path, MANIFEST_FILE) as file:
             manifest = parse_manifest(file.read())
-        for required in (MODEL_FILE, NORMALIZATION_FILE, SAMPLE_FILE):
+        for required in (MODEL_FILE, NORMALIZATION_FILE, SAMPLE_FILE, UNFOLDED_FILE):
             if required not in manifest.files:
                 raise BundleError(f"{MANIFEST_FILE}: files: expected an entry for {required}, got none")
         for name, record in manifest.files.items():
@@ -83,6 +85,11 @@ class Bundle:
     def model_path(self) -> Path:
         """Where the folded graph is."""
         return self.path / MODEL_FILE
+
+    @property
+    def unfolded_path(self) -> Path:
+        """Where the graph before folding is; its normalization nodes are named after their layers."""
+        return self.path / UNFOLDED_FILE
 
     def normalization(self) -> tuple[NormalizationLayer, ...]:
         """Every normalization layer, in the order in which data meets them.

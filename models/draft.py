@@ -20,6 +20,7 @@ from models.bundle import (
     SAMPLE_FILE,
     SOURCE_FILE,
     STRINGS,
+    UNFOLDED_FILE,
     Arrays,
     Sample,
     sha256,
@@ -39,25 +40,31 @@ from models.manifest import (
     UntrackedRecord,
     VerificationRecord,
 )
+from models.recalibration import RecalibrationRecord
 from models.strings import pack_strings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleDraft:
-    """A bundle before it has a version, a place and hashes; the fields are those of the manifest and the files."""
+    """A bundle before it has a version, a place and hashes; the fields are those of the manifest and the files.
+
+    ``unfolded`` is as it is to lie beside the others: what they hold of it already it may read from there.
+    """
 
     name: str
     network: NetworkRecord
     inputs: tuple[TensorRecord, ...]
     outputs: tuple[TensorRecord, ...]
-    labels: tuple[str, ...] | None
     layers: tuple[LayerRecord, ...]
     folding: FoldingRecord
-    training: TrainingRecord | None
     verification: VerificationRecord
     model: bytes
+    unfolded: bytes
     normalization: tuple[NormalizationLayer, ...]
     sample: Sample
+    labels: tuple[str, ...] | None = None
+    training: TrainingRecord | None = None
+    recalibration: RecalibrationRecord | None = None
     parameters: Arrays | None = None
     source: bytes | None = None
     tap_maps: Mapping[str, TapMap] = field(default_factory=dict)
@@ -67,13 +74,14 @@ class BundleDraft:
         """Write the bundle as ``version`` into an existing folder, and see every byte of it to the disk."""
         contents = {
             MODEL_FILE: self.model,
-            NORMALIZATION_FILE: _pack(
+            UNFOLDED_FILE: self.unfolded,
+            NORMALIZATION_FILE: pack_arrays(
                 {k: v for layer in self.normalization for k, v in _layer_arrays(layer, self.tap_maps.get(layer.name))}
             ),
-            SAMPLE_FILE: _pack(_plain("inputs", self.sample.inputs) | _plain("outputs", self.sample.outputs)),
+            SAMPLE_FILE: pack_arrays(_plain("inputs", self.sample.inputs) | _plain("outputs", self.sample.outputs)),
         }
         if self.parameters is not None:
-            contents[PARAMETERS_FILE] = _pack(self.parameters)
+            contents[PARAMETERS_FILE] = pack_arrays(self.parameters)
         if self.source is not None:
             contents[SOURCE_FILE] = self.source
         manifest = Manifest(
@@ -89,6 +97,7 @@ class BundleDraft:
             untracked=self.untracked,
             folding=self.folding,
             training=self.training,
+            recalibration=self.recalibration,
             verification=self.verification,
             files={name: FileRecord(sha256=sha256(data), bytes=len(data)) for name, data in contents.items()},
         )
@@ -97,8 +106,8 @@ class BundleDraft:
         write_file(directory / MANIFEST_FILE, manifest.to_json())
 
 
-def _pack(arrays: Arrays) -> bytes:
-    """An ``.npz`` whose bytes depend on the arrays alone; ``numpy.savez`` reserves some names for itself."""
+def pack_arrays(arrays: Arrays) -> bytes:
+    """An uncompressed ``.npz`` whose bytes depend on its arrays alone; ``numpy.savez`` keeps some names for itself."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, array in arrays.items():

@@ -14,7 +14,6 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
-    ConfigDict,
     Field,
     JsonValue,
     StringConstraints,
@@ -24,8 +23,10 @@ from pydantic import (
 
 from models.datatypes import Datatype
 from models.errors import BundleError
+from models.recalibration import RecalibrationRecord
+from models.record import Record
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 MANIFEST_FILE = "manifest.json"
 SHOWN_CHARACTERS = 80
 
@@ -52,12 +53,6 @@ ModelName = Annotated[str, StringConstraints(pattern=MODEL_NAME_PATTERN)]
 Size = Annotated[int, Field(ge=-1)]
 Arguments = Annotated[dict[str, JsonValue], AfterValidator(_finite)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-
-
-class Record(BaseModel):
-    """What all parts of the manifest share: frozen, strict, no unknown field, no NaN."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class TensorRecord(Record):
@@ -167,7 +162,7 @@ class DataRecord(Record):
 
 
 class TrainingRecord(Record):
-    """How the network came to be. ``rows`` are those behind the normalization statistics."""
+    """How the network came to be. ``rows`` are those behind its statistics, unless they were recalibrated since."""
 
     rows: Annotated[int, Field(gt=0)]
     data: DataRecord
@@ -221,7 +216,7 @@ class FileRecord(Record):
 class Manifest(Record):
     """Everything there is to say about one bundle."""
 
-    format_version: Literal[2]
+    format_version: Literal[3]
     name: ModelName
     version: Annotated[int, Field(gt=0)]
     created: AwareDatetime
@@ -233,6 +228,7 @@ class Manifest(Record):
     untracked: tuple[UntrackedRecord, ...]
     folding: FoldingRecord
     training: TrainingRecord | None
+    recalibration: RecalibrationRecord | None
     verification: VerificationRecord
     files: dict[str, FileRecord]
 

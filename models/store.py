@@ -139,6 +139,23 @@ class Store:
             raise StoreError(f"{folder}: expected a folder that can be written to: {error.strerror}") from error
         return bundle
 
+    def publish_candidate(self, draft: BundleDraft) -> Bundle:
+        """Publish a draft as the next version, which answers no request that names none before it is promoted.
+
+        Where no version is pinned, the highest is first, since it is the one that answers; it stays pinned. A model
+        without versions has none to pin: its first one is its default.
+
+        Raises:
+            StoreError: As ``publish`` does, or the pins can't be read or written.
+            BundleError: As ``publish`` does.
+        """
+        versions = self.versions(draft.name)
+        if versions:
+            with self._pinning(draft.name, versions[-1]) as folder:
+                if not read_pins(folder):
+                    write_pins(folder, (versions[-1],))
+        return self.publish(draft)
+
     def _publish_as(self, draft: BundleDraft, version: int) -> Bundle | None:
         """Publish as one version; None if another publisher was faster."""
         destination = self.bundle_path(draft.name, version)

@@ -83,6 +83,7 @@ def draft(name: str = "tiny", *, seed: int = 0, bias: float = 0.0, **changes: An
             training=_training_record(seed),
             verification=_verification_record(),
             model=_graph(parameters),
+            unfolded=_unfolded(parameters),
             normalization=(layer,),
             sample=Sample({"x": x}, {"logits": logits(parameters, x)}),
             parameters=parameters,
@@ -119,6 +120,30 @@ def _graph(parameters: Arrays) -> bytes:
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", INPUTS])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", CLASSES])],
         [numpy_helper.from_array(array.astype(np.float32), key) for key, array in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    return bytes(model.SerializeToString())
+
+
+def _unfolded(parameters: Arrays) -> bytes:
+    """The graph before folding, its weights in float32."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gemm", ["x", "hidden.weight", "hidden.bias"], ["hidden"], name="hidden", transB=1),
+            helper.make_node(
+                "BatchNormalization",
+                ["hidden", *(f"norm.{field}" for field in ("weight", "bias", "running_mean", "running_var"))],
+                ["norm"],
+                name="norm",
+                epsilon=EPS,
+            ),
+            helper.make_node("Relu", ["norm"], ["relu"], name="relu"),
+            helper.make_node("Gemm", ["relu", "head.weight", "head.bias"], ["logits"], name="head", transB=1),
+        ],
+        "tiny",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", INPUTS])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", CLASSES])],
+        [numpy_helper.from_array(array.astype(np.float32), key) for key, array in parameters.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     return bytes(model.SerializeToString())

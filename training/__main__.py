@@ -1,4 +1,4 @@
-"""This module is the command ``bntrain``: fit, export, import, verify; every result is a bundle in the store.
+"""This module is the command ``bntrain``: fit, export, import, recalibrate, verify; what is made is in the store.
 
 Exit codes: 0 done, 1 it can't be done (one sentence on stderr says why), 2 the command line was not understood.
 """
@@ -72,6 +72,22 @@ def _parser() -> argparse.ArgumentParser:
     _add_publishing(import_)
     import_.set_defaults(command=_import)
 
+    recalibrate = commands.add_parser(
+        "recalibrate", help="re-estimate a version's statistics from rows, and publish the next version"
+    )
+    recalibrate.add_argument("bundle", type=Path, help="STORE/MODEL/VERSION")
+    recalibrate.add_argument("rows", type=Path, metavar="ROWS.npz", help="one array an input")
+    recalibrate.add_argument(
+        "--prior-rows", type=int, default=0, metavar="N", help="so many rows the statistics that there are count as"
+    )
+    recalibrate.add_argument(
+        "--batch-rows", type=int, default=128, metavar="N", help="normalized together at most (default: %(default)s)"
+    )
+    recalibrate.add_argument("--labels", metavar="KEY", help="the array of ROWS.npz that holds the rows' classes")
+    recalibrate.add_argument("--force", action="store_true", help="even if predictions collapse to few classes")
+    recalibrate.add_argument("--dry-run", action="store_true", help="report, and publish nothing")
+    recalibrate.set_defaults(command=_recalibrate)
+
     networks = commands.add_parser("networks", help="list the networks that have a name here")
     networks.set_defaults(command=_networks)
 
@@ -133,6 +149,16 @@ def _import(options: argparse.Namespace) -> None:
         allow_untrained=options.allow_untrained,
     )
     report.print_bundle(bundle)
+
+
+def _recalibrate(options: argparse.Namespace) -> None:
+    from training import report
+    from training.command_recalibrate import recalibrate_named
+
+    made, published = recalibrate_named(options)
+    report.print_recalibration(made.record)
+    if published is not None:
+        print(f"published {published.path}; it answers by default once it is promoted")
 
 
 def _networks(options: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from models.bundle import Bundle
 from models.manifest import FoldingRecord, LayerRecord, VerificationRecord
+from models.recalibration import PredictionsRecord, RecalibrationRecord
 from training.networks import NetworkDescription
 
 
@@ -57,6 +58,37 @@ def print_verification(record: VerificationRecord) -> None:
         f"(at most {record.tolerance:g} of outputs, {record.tap_tolerance:g} of taps):"
     )
     _print_table(("kind", "tensor", *kinds), rows)
+
+
+def print_recalibration(record: RecalibrationRecord) -> None:
+    """A line a layer, how far its statistics moved; and for every output, how far its answers did."""
+    rows = [
+        (
+            layer.name,
+            f"{layer.mean_absolute_shift:.3f}",
+            f"{layer.max_absolute_shift:.3f}",
+            f"{layer.min_ratio:.3f}",
+            f"{layer.max_ratio:.3f}",
+            "" if layer.mean_symmetric_kl is None else f"{layer.mean_symmetric_kl:.3f}",
+        )
+        for layer in record.layers
+    ]
+    _print_table(("layer", "mean |z|", "max |z|", "min r", "max r", "mean J"), rows)
+    prior = f", and a prior of {record.prior_rows}" if record.prior_rows else ""
+    print(f"from version {record.source_version}, {record.rows} rows of {record.data}{prior}")
+    for output in record.outputs:
+        print(f"{output.name}: differs by {output.relative_difference:.3g} of its largest value")
+        if output.predictions is not None:
+            _print_predictions(output.name, output.predictions)
+
+
+def _print_predictions(name: str, found: PredictionsRecord) -> None:
+    print(f"{name}: {100 * found.agreement:.1f} % of the rows are predicted as before")
+    classes = list(dict.fromkeys([*found.before, *found.after]))
+    rows = [(label, str(found.before.get(label, 0)), str(found.after.get(label, 0))) for label in classes]
+    _print_table(("predicted", "before", "after"), rows)
+    if found.accuracy_before is not None and found.accuracy_after is not None:
+        print(f"{name}: accuracy {found.accuracy_before:.4f} before, {found.accuracy_after:.4f} after")
 
 
 def print_bundle(bundle: Bundle) -> None:

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from folding.errors import one_line
 from folding.folded import FoldedGraph
-from folding.references import Reference
+from folding.references import GraphReference, Reference
+from folding.stored_graph import read_graph
 from folding.verify import verify
-from models.bundle import SOURCE_FILE, Bundle
+from models.bundle import PARAMETERS_FILE, SOURCE_FILE, Bundle
 from models.manifest import VerificationRecord
 from training.errors import RecipeError
 from training.import_onnx import unfolded_graph
@@ -26,6 +27,9 @@ from training.tracing import ExampleInputs, read_signature
 
 def verify_bundle(bundle: Bundle, network: str | None = None) -> VerificationRecord:
     """Rebuild what a bundle was made from out of its own files, and compare its graph with it anew.
+
+    A recalibrated bundle whose new statistics have no place in what it was made from is compared with its own unfolded
+    graph, which has them.
 
     Args:
         bundle: Its files are intact.
@@ -56,6 +60,8 @@ def verify_bundle(bundle: Bundle, network: str | None = None) -> VerificationRec
     if SOURCE_FILE in manifest.files:
         source = bundle.source()
         reference = FileReference(OnnxFile(source), unfolded_graph(source))
+    elif manifest.recalibration is not None and PARAMETERS_FILE not in manifest.files:
+        reference = GraphReference(read_graph(bundle.unfolded_path))
     else:
         rebuilt = _rebuild(bundle, network)
         signature, _ = read_signature(

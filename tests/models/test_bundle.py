@@ -11,6 +11,7 @@ from models.bundle import (
     NORMALIZATION_FILE,
     PARAMETERS_FILE,
     SAMPLE_FILE,
+    UNFOLDED_FILE,
     Arrays,
     Bundle,
     Sample,
@@ -19,7 +20,7 @@ from models.datatypes import Datatype
 from models.manifest import TensorRecord
 from tests.drafts import draft
 
-FILES = (MODEL_FILE, NORMALIZATION_FILE, SAMPLE_FILE, PARAMETERS_FILE)
+FILES = (MODEL_FILE, UNFOLDED_FILE, NORMALIZATION_FILE, SAMPLE_FILE, PARAMETERS_FILE)
 
 
 def test_every_array_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -61,7 +62,7 @@ def test_the_manifest_says_what_the_draft_said(tmp_path: Path) -> None:
     manifest = Bundle.open(tmp_path).manifest
 
     assert (manifest.name, manifest.version) == ("tiny", 12)
-    for field in ("network", "inputs", "outputs", "labels", "layers", "training", "verification"):
+    for field in ("network", "inputs", "outputs", "labels", "layers", "training", "recalibration", "verification"):
         assert getattr(manifest, field) == getattr(written, field)
     assert set(manifest.files) == set(FILES)
 

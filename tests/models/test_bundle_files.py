@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from models.bundle import MODEL_FILE, NORMALIZATION_FILE, PARAMETERS_FILE, SAMPLE_FILE, Bundle, sha256
+from models.bundle import MODEL_FILE, NORMALIZATION_FILE, PARAMETERS_FILE, SAMPLE_FILE, UNFOLDED_FILE, Bundle, sha256
 from models.errors import BundleError
 from models.manifest import MANIFEST_FILE
 from tests.damage import change_manifest, list_file
 
-FILES = (MODEL_FILE, NORMALIZATION_FILE, SAMPLE_FILE, PARAMETERS_FILE)
+FILES = (MODEL_FILE, UNFOLDED_FILE, NORMALIZATION_FILE, SAMPLE_FILE, PARAMETERS_FILE)
 
 
 def test_a_bundle_published_without_parameters_opens_and_says_so(bundle_path: Path) -> None:

@@ -212,15 +212,16 @@ def test_what_json_can_not_say_is_refused_where_any_json_may_stand(
     [
         0,
         1,
-        3,
+        2,
+        4,
         -1,
-        "2",
+        "3",
         None,
         1.5,
         float("nan"),
         [1],
         pytest.param(True),
-        pytest.param(2.0),
+        pytest.param(3.0),
     ],
 )
 def test_an_unknown_format_version_is_refused_before_all_else(version: JsonValue) -> None:
@@ -230,7 +231,7 @@ def test_an_unknown_format_version_is_refused_before_all_else(version: JsonValue
         parse_manifest(newer)
 
     assert str(caught.value) == (
-        f"{MANIFEST_FILE}: format_version: expected 2, got {version!r}; another release wrote this bundle"
+        f"{MANIFEST_FILE}: format_version: expected 3, got {version!r}; another release wrote this bundle"
     )
 
 
@@ -239,10 +240,10 @@ def test_an_unknown_format_version_is_refused_before_all_else(version: JsonValue
     [
         pytest.param(b"", id="empty"),
         pytest.param(b"name: tiny", id="yaml"),
-        pytest.param(b'{"format_version": 2', id="cut off"),
-        pytest.param(b'{"format_version": 2}{}', id="two documents"),
-        pytest.param(b'{"format_version": 2, "name": "\xff"}', id="not utf-8"),
-        pytest.param(b'{"format_version": 2, "name": "\\ud800"}', id="half a character"),
+        pytest.param(b'{"format_version": 3', id="cut off"),
+        pytest.param(b'{"format_version": 3}{}', id="two documents"),
+        pytest.param(b'{"format_version": 3, "name": "\xff"}', id="not utf-8"),
+        pytest.param(b'{"format_version": 3, "name": "\\ud800"}', id="half a character"),
         pytest.param(b'{"format_version": ' + b"[" * 10_000 + b"]" * 10_000 + b"}", id="too deep"),
         pytest.param(b"\x80\x04\x95.", id="binary"),
     ],

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.bundle import MODEL_FILE
+from models.bundle import MODEL_FILE, Sample
 from models.draft import BundleDraft
 from models.durable import write_file
 from models.errors import BundleError, ModelNotFound, StoreError, VersionNotFound
@@ -440,3 +440,49 @@ def test_a_draft_that_could_not_be_read_back_is_not_published(store: Store) -> N
 def everything_under(path: Path) -> list[str]:
     """Every path below a folder, hidden ones too."""
     return sorted(str(entry) for entry in path.rglob("*"))
+
+
+def test_the_first_version_of_a_model_is_its_default_even_as_a_candidate(store: Store) -> None:
+    bundle = store.publish_candidate(draft())
+
+    assert (bundle.manifest.version, store.pins("tiny")) == (1, ())
+
+
+def test_a_candidate_never_becomes_the_default_by_being_the_highest(store: Store) -> None:
+    store.publish(draft())
+    store.publish(draft(bias=1))
+
+    bundle = store.publish_candidate(draft(bias=2))
+
+    assert (bundle.manifest.version, store.pins("tiny")) == (3, (2,))
+
+
+def test_a_candidate_leaves_pins_as_they_are(store: Store) -> None:
+    for bias in range(3):
+        store.publish(draft(bias=bias))
+    store.pin_version("tiny", 3)
+    store.pin_version("tiny", 1)
+
+    store.publish_candidate(draft(bias=3))
+
+    assert store.pins("tiny") == (1, 3)
+
+
+def test_the_default_is_pinned_before_a_candidate_is_there(store: Store) -> None:
+    store.publish(draft())
+    broken = draft(sample=Sample({}, {}))
+
+    with pytest.raises(BundleError):
+        store.publish_candidate(broken)
+
+    assert (store.versions("tiny"), store.pins("tiny")) == ([1], (1,))
+
+
+def test_a_candidate_is_not_published_where_the_pins_are_damaged(store: Store) -> None:
+    store.publish(draft())
+    (store.root / "tiny" / DEFAULT_FILE).write_text("latest")
+
+    with pytest.raises(StoreError, match="expected the number of a version"):
+        store.publish_candidate(draft())
+
+    assert store.versions("tiny") == [1]

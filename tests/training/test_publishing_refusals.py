@@ -104,7 +104,10 @@ def test_rows_that_a_gradient_is_wanted_of_are_taken(store: Store) -> None:
         (torch.zeros(5, 7), r"rows: input: expected FP32 of shape \[-1, 6\], got float32 of shape \[5, 7\]"),
         (torch.zeros(5, 2, 6), r"rows: input: expected FP32 of shape \[-1, 6\], got float32 of shape \[5, 2, 6\]"),
         (torch.zeros(5, 6).double(), r"rows: input: expected FP32 of shape \[-1, 6\], got float64 of shape \[5, 6\]"),
-        (torch.full((5, 6), torch.nan), r"rows: input: expected finite values, got NaN or infinity"),
+        (
+            torch.full((5, 6), torch.nan),
+            r"rows: input: expected finite values, got NaN or infinity in 5 rows.+",
+        ),
         (torch.zeros(1, 6), r"input: expected at least two rows in every input, got shape \(1, 6\)"),
         ({"image": torch.zeros(5, 6)}, r"rows: expected the arrays \['input'\], got \['image'\]"),
         ((torch.zeros(5, 6),) * 2, r"rows: expected the arrays \['input'\], got \['input', 'input_1'\]"),

@@ -1,0 +1,55 @@
+"""This module is what ``bntrain recalibrate`` does with its arguments."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from folding.errors import RecalibrationError
+from folding.recalibration import Recalibrated, recalibrate
+from folding.rows import read_rows
+from models.bundle import Bundle
+from models.errors import StoreError
+from models.pins import VERSION
+from models.store import Store
+
+
+def recalibrate_named(options: argparse.Namespace) -> tuple[Recalibrated, Bundle | None]:
+    """Recalibrate the version that the options name, and publish what comes of it unless it is a dry run.
+
+    The new version answers no request that names none before it is promoted.
+
+    Raises:
+        GraphError: If it can't be recalibrated; nothing is published then.
+        ModelsError: If there is no such version, or the store can't be written to.
+    """
+    store, bundle = open_named(options.bundle)
+    rows = read_rows(options.rows)
+    labels = None
+    if options.labels is not None:
+        if options.labels not in rows:
+            raise RecalibrationError(f"--labels: expected one of the arrays {sorted(rows)}, got {options.labels!r}")
+        labels = rows.pop(options.labels)
+    made = recalibrate(
+        bundle,
+        rows,
+        prior_rows=options.prior_rows,
+        batch_rows=options.batch_rows,
+        labels=labels,
+        force=options.force,
+        data=options.rows.name,
+    )
+    return made, None if options.dry_run else store.publish_candidate(made.draft)
+
+
+def open_named(path: Path) -> tuple[Store, Bundle]:
+    """The store and the version that a path ``STORE/MODEL/VERSION`` names.
+
+    Raises:
+        ModelsError: If it names none, or the bundle is damaged.
+    """
+    path = path.resolve()
+    if not VERSION.fullmatch(path.name):
+        raise StoreError(f"{path}: expected STORE/MODEL/VERSION, the version a whole number from 1")
+    store = Store(path.parent.parent)
+    return store, store.open(path.parent.name, int(path.name))
