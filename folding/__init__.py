@@ -8,6 +8,7 @@ it recalibrated. It knows no torch.
     references.py what a folded graph has to agree with           verify.py   whether it does
     speed.py      how much faster it is                           precision.py what to look out for
     proof.py      all of that, and the draft of a bundle          rows.py     rows, from a file or from a caller
+    recalibration.py  a bundle and rows to the bundle's next version
 """
 
 from __future__ import annotations

@@ -1,14 +1,11 @@
 """This module re-estimates a bundle's statistics from rows, and drafts the next version of it.
 
 Every layer's statistics are measured on the unfolded graph, where they are still to be seen (``batch_statistics.py``),
-mixed with those that the bundle has if these are to count as ``N`` rows beside the ``n`` new ones,
+mixed with those that the bundle has if these are to count (``estimation.py``), and written into that graph
+(``new_statistics.py``), which is folded anew and proved like any other. Everything else stays: the weights, the names,
+the labels.
 
-    mean = N / (N + n) mean_source + n / (N + n) mean_rows        the same for the variance
-
-and written into that graph, which is folded anew and proved like any other. Everything else stays: the weights, the
-names, the labels.
-
-Source: Ioffe & Szegedy (2015), section 5; Schneider et al. (2020), section 3.
+Source: Ioffe & Szegedy (2015), section 5.
 """
 
 from __future__ import annotations
@@ -16,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -25,12 +21,12 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from folding import comparison
-from folding.batch_statistics import even_batches, measure_layers
+from folding.batch_statistics import even_batches
 from folding.errors import GraphError, RecalibrationError
+from folding.estimation import estimate_layers
 from folding.folded import FoldedGraph, LayerSource, fold_graph
 from folding.new_statistics import (
     RenewedGraph,
-    layers_that_share,
     renew_graph,
     renew_parameters,
     renew_source,
@@ -42,17 +38,13 @@ from folding.stored_graph import read_graph
 from folding.verify import verify
 from models.bundle import PARAMETERS_FILE, SOURCE_FILE, Arrays, Bundle, Sample
 from models.draft import BundleDraft
-from models.layers import Distance, NormalizationLayer
-from models.moments import Array, Moments
+from models.layers import Distance
 from models.recalibration import Proof, RecalibrationRecord
 
 FEWEST_ROWS = 32
 """Without a prior: of 32 independent values a mean is off by 0.18 standard deviations, and a variance by a quarter."""
 
 BATCH_ROWS = 128
-
-LEAST_VARIANCE = 1e-6
-"""Of a channel's old variance, what has to be left of it: the deviation of a thousandth is no shift of data."""
 
 VERIFIED_ROWS = 256
 """So many of the rows are verified with, at most: each tensor of every layer is compared."""
@@ -108,7 +100,7 @@ def recalibrate(  # noqa: PLR0913  the one call for both sides: all but two are 
         if labels is not None:
             comparison.check_labels(labels, manifest.outputs, len(taken[0]))
         unfolded = read_graph(bundle.unfolded_path)
-        new = _new_statistics(unfolded, old, taken, prior_rows=prior_rows, batch_rows=batch_rows)
+        new = estimate_layers(unfolded, old, taken, prior_rows=prior_rows, batch_rows=batch_rows)
         renewed = renew_graph(unfolded, new)
         graph = _fold(bundle, renewed)
         exported = _prove(bundle, graph, [array[:VERIFIED_ROWS] for array in taken])
@@ -177,44 +169,6 @@ def _checked(
             + ("" if prior_rows else "; fewer do where the old statistics count as a prior (prior_rows)")
         )
     return taken
-
-
-def _new_statistics(
-    unfolded: bytes,
-    old: Sequence[NormalizationLayer],
-    rows: Sequence[NDArray[Any]],
-    *,
-    prior_rows: int,
-    batch_rows: int,
-) -> list[NormalizationLayer]:
-    """Every layer with its new statistics.
-
-    Raises:
-        RecalibrationError: If a channel that varied does no longer.
-    """
-    weight = len(rows[0]) / (prior_rows + len(rows[0]))
-    measured = measure_layers(unfolded, old, rows, batch_rows=batch_rows, weight=weight)
-    for group in layers_that_share(unfolded, list(measured)):
-        measured |= dict.fromkeys(group, reduce(Moments.merge, [measured[name] for name in group]))
-    new = []
-    for layer in old:
-        found = measured[layer.name]
-        mean = (1 - weight) * layer.mean + weight * found.mean
-        variance = (1 - weight) * layer.variance + weight * found.variance
-        _refuse_degenerate(layer, variance)
-        new.append(replace(layer, mean=mean, variance=variance))
-    return new
-
-
-def _refuse_degenerate(layer: NormalizationLayer, variance: Array) -> None:
-    """Refuse a layer of which a channel varied by more than eps, and over the rows does not vary."""
-    (lost,) = np.nonzero((layer.variance > layer.eps) & (variance < LEAST_VARIANCE * layer.variance))
-    if lost.size:
-        more = f" and {lost.size - 1} more" if lost.size > 1 else ""
-        raise RecalibrationError(
-            f"{layer.name}: expected every channel to vary over the rows, got variance {variance[lost[0]]:.3g} in "
-            f"channel {lost[0]}{more}, where it was {layer.variance[lost[0]]:.3g}"
-        )
 
 
 def _fold(bundle: Bundle, renewed: RenewedGraph) -> FoldedGraph:

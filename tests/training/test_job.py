@@ -11,7 +11,7 @@ import models
 from folding.errors import VerificationError
 from folding.proof import SAMPLE_ROWS
 from folding.verify import OUTPUT_TOLERANCE
-from models.bundle import MODEL_FILE, NORMALIZATION_FILE, PARAMETERS_FILE, SAMPLE_FILE, Bundle
+from models.bundle import MODEL_FILE, NORMALIZATION_FILE, PARAMETERS_FILE, SAMPLE_FILE, UNFOLDED_FILE, Bundle
 from models.errors import StoreError
 from models.manifest import NetworkRecord
 from models.store import Store
@@ -64,7 +64,7 @@ def test_a_job_publishes_a_bundle_that_opens(short_store: Store) -> None:
     bundle = short_store.open("digits-mlp", 1)
 
     manifest = bundle.manifest
-    assert set(manifest.files) == {MODEL_FILE, NORMALIZATION_FILE, SAMPLE_FILE, PARAMETERS_FILE}
+    assert set(manifest.files) == {MODEL_FILE, UNFOLDED_FILE, NORMALIZATION_FILE, SAMPLE_FILE, PARAMETERS_FILE}
     assert [(layer.name, layer.placement, layer.into) for layer in manifest.layers] == [
         ("hidden.1", "folded-backward", "hidden.0"),
         ("hidden.4", "folded-backward", "hidden.3"),
