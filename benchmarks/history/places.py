@@ -99,11 +99,12 @@ class PostgresPlace:
 
 
 @contextlib.contextmanager
-def open_place(name: str) -> Iterator[Place]:
+def open_place(name: str, *, fsync: bool) -> Iterator[Place]:
     """A place for histories that is gone after the block.
 
     Args:
         name: ``sqlite`` or ``postgresql``.
+        fsync: Whether a server waits for its disk.
 
     Raises:
         FileNotFoundError: If there is no PostgreSQL on this machine.
@@ -115,5 +116,5 @@ def open_place(name: str) -> Iterator[Place]:
     binaries = find_binaries()
     if binaries is None:
         raise FileNotFoundError("expected initdb and pg_ctl of PostgreSQL on the PATH, found none")
-    with running_postgres(binaries) as server:
+    with running_postgres(binaries, fsync=fsync) as server:
         yield PostgresPlace(server)

@@ -30,25 +30,37 @@ def find_binaries() -> Path | None:
 
 
 class PostgresServer:
-    """A server without network, on a socket in its folder; fsync is on, as it has to be where things are killed.
+    """A server without network, on a socket in its folder.
 
     Args:
         folder: Belongs to the user under whom it runs.
         binaries: From ``find_binaries``.
+        fsync: Whether it waits for the disk. Only a machine that loses its power needs that, and it takes time.
     """
 
-    def __init__(self, folder: Path, binaries: Path) -> None:
+    def __init__(self, folder: Path, binaries: Path, *, fsync: bool) -> None:
         self.folder = folder
         self._binaries = binaries
+        self._fsync = fsync
         self._data = folder / "data"
         # PostgreSQL refuses root
         self._user = "postgres" if os.geteuid() == 0 else getpass.getuser()
 
     def create(self) -> None:
         """Make an empty cluster."""
-        arguments = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"]
+        arguments = [
+            "--username=postgres",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-instructions",
+            "--no-sync",
+        ]
         self._do("initdb", f"--pgdata={self._data}", *arguments)
-        options = f"listen_addresses = ''\nunix_socket_directories = '{self.folder}'\nshared_buffers = '16MB'\n"
+        options = (
+            f"listen_addresses = ''\nunix_socket_directories = '{self.folder}'\nshared_buffers = '16MB'\n"
+            f"fsync = {'on' if self._fsync else 'off'}\n"
+        )
         with (self._data / "postgresql.auto.conf").open("a") as file:
             file.write(options)
 
@@ -116,10 +128,10 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
-def running_postgres(binaries: Path) -> Iterator[PostgresServer]:
+def running_postgres(binaries: Path, *, fsync: bool = True) -> Iterator[PostgresServer]:
     """A new server that runs, and is gone after the block."""
     folder = Path(tempfile.mkdtemp(prefix="history-"))  # short, since the path of a socket has at most 107 bytes
-    server = PostgresServer(folder, binaries)
+    server = PostgresServer(folder, binaries, fsync=fsync)
     if os.geteuid() == 0:
         owner = pwd.getpwnam("postgres")
         os.chown(folder, owner.pw_uid, owner.pw_gid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from time import monotonic
 from typing import Any, Literal, TypeVar, get_args
 
 from sqlalchemy import URL, ColumnElement, Connection, Row, Select, Table, and_, func, select
@@ -86,12 +87,13 @@ class Reader:
             database.close()
 
     def _answered(self, answer: Callable[[Connection], Result]) -> Result:
+        began = monotonic()
         database, is_new = self._open()
         try:
             return _ask(database, answer)
         except HistoryUnavailable:
             self.close()
-            if is_new:
+            if is_new or monotonic() - began > self._timeout_s / 2:
                 raise
         # a connection breaks when the database starts anew, and that may be long ago
         database, _ = self._open()
