@@ -42,6 +42,7 @@ def upgrade(database: Database) -> None:
     with _ALEMBIC, database.transaction(patience=_PATIENCE) as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(select(func.pg_advisory_xact_lock(_LOCK_KEY)))
+            connection.execute(select(func.set_config("statement_timeout", "0", True)))  # the deadline is enough
         if not _is_current(database, connection, scripts):  # another process may have been faster
             try:
                 command.upgrade(_config(connection), "head")

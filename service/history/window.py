@@ -22,7 +22,7 @@ class Window:
         rows: Rows behind the moments.
         rows_not_finite: Rows that were seen and left out, since they were not finite somewhere.
         layers: Moments of the input of each normalization layer, in the manifest's order; NaN in channels that can't
-            be observed.
+            be observed. Their arrays must not change any more.
 
     Raises:
         ValueError: If a time has no time zone.

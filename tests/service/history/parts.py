@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -79,7 +79,7 @@ def record(url: URL, *windows: Window) -> None:
         told.wait_for(len({one.id for one in windows}))
 
 
-def read(url: URL, resolution: Resolution, **changes: Any) -> list[Period]:  # noqa: ANN401  arguments of read
+def read(url: URL, resolution: Resolution | Literal["auto"], **changes: Any) -> list[Period]:  # noqa: ANN401  arguments of read
     """All of the model ``tiny`` about noon, within two days."""
     question: dict[str, Any] = {
         "model": "tiny",

@@ -46,12 +46,12 @@ def test_windows_are_told_by_when_they_were_closed(two_hours: URL) -> None:
 
 
 def test_a_model_that_was_never_seen_has_no_history(two_hours: URL) -> None:
-    assert [read(two_hours, "window", model="other"), read(two_hours, "auto", model="other")] == [[], []]  # type: ignore[arg-type]
+    assert [read(two_hours, "window", model="other"), read(two_hours, "auto", model="other")] == [[], []]
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(12, 12), (11, 2), (2, 2), (1, 1)])
 def test_auto_takes_the_finest_that_fits_the_limit(two_hours: URL, limit: int, expected: int) -> None:
-    periods = read(two_hours, "auto", limit=limit)  # type: ignore[arg-type]  # auto is a question, no resolution
+    periods = read(two_hours, "auto", limit=limit)
 
     assert len(periods) == expected
 
@@ -63,8 +63,8 @@ def test_auto_takes_no_resolution_of_which_the_beginning_was_deleted(two_hours: 
         delete_expired(connection, keep, "window", now=NOON + 90 * MINUTE, most=100)
     database.close()
 
-    of_all = read(two_hours, "auto")  # type: ignore[arg-type]
-    of_the_end = read(two_hours, "auto", since=NOON + 40 * MINUTE)  # type: ignore[arg-type]
+    of_all = read(two_hours, "auto")
+    of_the_end = read(two_hours, "auto", since=NOON + 40 * MINUTE)
 
     assert {period.until - period.since for period in of_all} == {MINUTE}
     assert {period.until - period.since for period in of_the_end} == {timedelta(seconds=5)}
@@ -84,7 +84,7 @@ def test_even_days_can_be_too_many(url: URL) -> None:
     record(url, window(), window(NOON - timedelta(days=1)))
 
     with pytest.raises(InvalidRequest, match="got more of day; ask for a shorter time or a higher limit"):
-        read(url, "auto", limit=1)  # type: ignore[arg-type]
+        read(url, "auto", limit=1)
 
 
 @pytest.mark.parametrize(
