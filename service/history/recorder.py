@@ -105,6 +105,8 @@ class Recorder:
         Args:
             flush_s: How long to try. What is left then is dropped, and the log says how much.
         """
+        if self._given_up.is_set():
+            return
         self._buffer.close()
         self._closing.set()
         if self._thread.is_alive():
@@ -153,18 +155,18 @@ class Recorder:
             return
         try:
             self._store(database, batch)
-        except ValueError as error:
+        except HistoryUnavailable:
+            self._together = max(1, len(batch) // 2)
+            self._drop(self._buffer.put_back(batch))
+            raise
+        except Exception as error:  # noqa: BLE001  a window that can't be stored must not keep the others from it
             self._together = max(1, len(batch) // 2)  # until the one that is refused is alone
             if len(batch) > 1:
                 self._drop(self._buffer.put_back(batch))
             else:
-                log.error("history: window %s of %s was refused: %s", batch[0].id, batch[0].model, error)
+                log.error("history: window %s of %s was refused: %r", batch[0].id, batch[0].model, error)
                 self._drop(1)
                 self._buffer.done(batch)
-        except BaseException:
-            self._together = max(1, len(batch) // 2)
-            self._drop(self._buffer.put_back(batch))
-            raise
         else:
             self._together = min(TOGETHER_WINDOWS, 2 * self._together)
             self._buffer.done(batch)
@@ -223,8 +225,10 @@ class Recorder:
             self._status = replace(self._status, connected=False, problem=problem)
         if not known:
             log.warning("history: %s; windows wait in memory until it is back", problem)
-        waits_for = self._given_up if self._closing.is_set() else self._closing
-        waits_for.wait(self._options.backoff.delay_s(self._failures))
+        if self._closing.is_set():
+            self._given_up.wait(self._options.backoff.delay_s(1))  # there is little time left
+        else:
+            self._closing.wait(self._options.backoff.delay_s(self._failures))
 
     def _regain(self) -> None:
         self._failures = 0

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import URL
+from sqlalchemy import URL, text
 
 from benchmarks.history.check import check
 from models.moments import Moments
+from service.history.database import Database
 from service.history.recorder import Recorder
+from service.history.storing import store
+from service.history.window import Window
 from tests.service.history.conftest import NewDatabase
 from tests.service.history.parts import DEADLINE_S, NOON, Told, kept_for_ever, read, record, window
 
@@ -150,8 +153,9 @@ def test_four_processes_write_at_once(url: URL) -> None:
         window(layers=(Moments.empty(3),)),
         window(layers=(Moments(2**63, np.zeros(2), np.zeros(2)),)),
         window(rows=2**63),
+        window(model=None),
     ],
-    ids=["no layers", "other channels", "large count", "large rows"],
+    ids=["no layers", "other channels", "large count", "large rows", "no model"],
 )
 def test_a_window_that_does_not_fit_is_dropped_and_the_others_are_stored(url: URL, refused: object) -> None:
     others = [window() for _ in range(5)]
@@ -176,3 +180,23 @@ def test_ids_may_come_twice_in_one_transaction(url: URL) -> None:
     record(url, window(id=identity), window(id=identity))
 
     assert [day.windows for day in read(url, "day")] == [1]
+
+
+def test_a_period_that_is_damaged_is_not_written_over(url: URL) -> None:
+    record(url, window())
+    database = Database(url, timeout_s=1)
+    with database.transaction() as connection:
+        connection.execute(text("UPDATE history_periods SET moments = :moments"), {"moments": b"nothing"})
+
+    with pytest.raises(
+        ValueError, match="the day of .* can't be merged into: moments: expected at least 12 bytes, got 7"
+    ):
+        store_in(database, window())
+    database.close()
+
+    assert [period.rows for period in read(url, "window")] == [2]
+
+
+def store_in(database: Database, one: Window) -> None:
+    with database.transaction() as connection:
+        store(connection, [one])
