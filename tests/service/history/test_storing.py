@@ -189,7 +189,7 @@ def test_a_period_that_is_damaged_is_not_written_over(url: URL) -> None:
         connection.execute(text("UPDATE history_periods SET moments = :moments"), {"moments": b"nothing"})
 
     with pytest.raises(
-        ValueError, match="the day of .* can't be merged into: moments: expected at least 12 bytes, got 7"
+        ValueError, match=r"the day of .* can't be merged into: moments: expected at least 12 bytes, got 7"
     ):
         store_in(database, window())
     database.close()
