@@ -12,6 +12,7 @@ ServiceError
 ├── ClientGone            the client went before it was answered
 ├── ControlRefused        clients may not change what is served
 ├── StoreUnwritable       the store can't be written to
+├── HistoryUnavailable    the database of the history can't be reached, or is damaged
 ├── AddressError          the address that was asked for can't be listened on
 ├── DeviceError           the device that was asked for is not there
 ├── TracingError          traces that were asked for can't be made
@@ -75,6 +76,19 @@ class ControlRefused(ServiceError):
 
 class StoreUnwritable(ServiceError):
     """The store can't be written to."""
+
+
+class HistoryUnavailable(ServiceError):
+    """The database of the history can't be reached, does not answer in time, or is damaged.
+
+    Args:
+        message: One sentence for people.
+        outcome_known: False where the database was lost while it committed, so that it may have done so or not.
+    """
+
+    def __init__(self, message: str, *, outcome_known: bool = True) -> None:
+        super().__init__(message)
+        self.outcome_known = outcome_known
 
 
 class AddressError(ServiceError):

@@ -1,0 +1,1 @@
+"""This package keeps what the layers saw in a database: windows, their exact roll-ups, and how they are read again."""
