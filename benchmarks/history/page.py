@@ -18,9 +18,10 @@ Made on {date} with {machine}, by
 
 Writers of the history and its database were killed at random moments. After each round the whole history was read:
 every window that had been reported as stored must be there, every minute, hour and day must be what its windows are
-together, and SQLite's `integrity_check` must have nothing to say. Where the database was killed the writer went on and
-ended in order; all that it recorded must be stored. What this means, and how windows are stored, is told in
-[history](history.md).
+together, and SQLite's `integrity_check` must have nothing to say. Where the database was taken away the writer went
+on and ended in order; all that it recorded must be stored. SQLite has no server to kill: there, a process that holds
+the lock of the file is killed in the middle of a change, after longer than the writer waits. How windows are stored is
+told in [history](history.md).
 
 """
 
@@ -30,7 +31,7 @@ _ROWS = (
     ("of these missing", lambda result: result.missing),
     ("windows found", lambda result: result.found),
     ("minutes, hours and days compared", lambda result: result.periods),
-    ("windows recorded by writers whose database was killed", lambda result: result.recorded_through),
+    ("windows recorded by writers whose database was taken away", lambda result: result.recorded_through),
     ("of these stored", lambda result: result.stored_through),
     ("problems", lambda result: len(result.problems)),
 )
