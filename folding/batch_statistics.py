@@ -26,7 +26,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from folding.errors import RecalibrationError, VerificationError
 from folding.references import GraphSession
-from folding.rules.sites import OPERATOR
+from folding.rules.sites import normalizes
 from models.layers import NormalizationLayer
 from models.moments import Array, Moments
 
@@ -82,7 +82,7 @@ def _by_batch(model: onnx.ModelProto, parts: dict[str, _Layer]) -> onnx.ModelPro
     nodes: list[onnx.NodeProto] = []
     reached = set()
     for node in model.graph.node:
-        part = parts.get(node.name) if node.op_type == OPERATOR and not node.domain else None
+        part = parts.get(node.name) if normalizes(node) else None
         if part is None:
             nodes.append(node)
             continue

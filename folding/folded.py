@@ -86,7 +86,7 @@ def fold_graph(
     """
     graph.prepare(model)
     unfolded = model.clone()
-    graph.clean_up(unfolded, [], node_names=name_layers(unfolded), keep_scopes=True)
+    tidy_unfolded(unfolded)
     folding = fold(model, mode=mode)
     layers = tuple(_layer_record(verdict, sources(verdict.layer.name)) for verdict in folding.verdicts)
     if not allow_untrained:
@@ -108,6 +108,11 @@ def fold_graph(
             verdict.layer.name: TapMap(*verdict.tap_map) for verdict in folding.verdicts if verdict.tap_map is not None
         },
     )
+
+
+def tidy_unfolded(model: ir.Model) -> None:
+    """Tidy a prepared graph that stays unfolded, in place; its normalization nodes are named after their layers."""
+    graph.clean_up(model, [], node_names=name_layers(model), keep_scopes=True)
 
 
 def _refuse_untrained(verdicts: Sequence[Verdict], layers: Sequence[LayerRecord]) -> None:

@@ -17,7 +17,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from folding.rules.sites import OPERATOR
+from folding.rules.sites import normalizes
 from models.bundle import Arrays
 from models.layers import NormalizationLayer
 from models.moments import Array
@@ -50,7 +50,7 @@ class RenewedGraph:
 def layers_that_share(unfolded: bytes, names: Sequence[str]) -> list[tuple[str, ...]]:
     """The layers, together where they are several uses of one: ``norm``, ``norm@2`` that read the same statistics."""
     groups: dict[tuple[str, ...], list[str]] = {}
-    nodes = {node.name: node for node in _normalization_nodes(onnx.load_from_string(unfolded).graph)}
+    nodes = {node.name: node for node in filter(normalizes, onnx.load_from_string(unfolded).graph.node)}
     for name in names:
         tensors = [nodes[name].input[index] for index, _ in FIELDS] if name in nodes else [name]
         groups.setdefault((name.partition("@")[0], *tensors), []).append(name)
@@ -62,7 +62,7 @@ def renew_graph(unfolded: bytes, layers: Iterable[NormalizationLayer]) -> Renewe
     model = onnx.load_from_string(unfolded)
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     uses = Counter(_names_read(model.graph))
-    nodes = {node.name: node for node in _normalization_nodes(model.graph)}
+    nodes = {node.name: node for node in filter(normalizes, model.graph.node)}
     wanted: dict[str, list[tuple[onnx.NodeProto, int, str, Array]]] = {}
     for layer in layers:
         node = nodes[layer.name]
@@ -115,7 +115,7 @@ def renew_source(source: bytes, changes: Mapping[str, Change]) -> bytes | None:
     uses = Counter(_names_read(model.graph))
     read = Counter(
         node.input[index]
-        for node in _normalization_nodes(model.graph)
+        for node in filter(normalizes, model.graph.node)
         for index, _ in FIELDS
         if len(node.input) > index
     )
@@ -126,10 +126,6 @@ def renew_source(source: bytes, changes: Mapping[str, Change]) -> bytes | None:
             return None
         tensors[name].CopyFrom(numpy_helper.from_array(change.new, name))
     return bytes(model.SerializeToString())
-
-
-def _normalization_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    return (node for node in graph.node if node.op_type == OPERATOR and not node.domain)
 
 
 def _names_read(graph: onnx.GraphProto) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,13 +54,36 @@ def prove(
     generator = np.random.default_rng(seed)
     count = max(2, min(SAMPLE_ROWS, SAMPLE_VALUES // values_a_row(rows)))
     sample = [array[:count] if real else random_like(array, count, generator) for array in rows]
+    return complete(graph, reference, verification, sample)
+
+
+def complete(
+    graph: FoldedGraph,
+    reference: Reference,
+    verification: VerificationRecord,
+    sample: Sequence[NDArray[Any]],
+    *,
+    speedup: float | None = None,
+) -> Export:
+    """What a verified graph needs to be published.
+
+    Args:
+        graph: What was folded.
+        reference: What it agrees with; it answers the sample.
+        verification: The proof that it does.
+        sample: A few rows, one array an input.
+        speedup: How much faster it is than before folding; measured on the sample's first row if it is not known.
+    """
     outputs, _ = reference.run(sample, [])
     feed = {record.name: array for record, array in zip(graph.inputs, sample, strict=True)}
+    if speedup is None:
+        first = {name: array[:1] for name, array in feed.items()}
+        speedup = round(measure_speedup(graph.unfolded, graph.model, first), 3)
     return Export(
         graph=graph,
         verification=verification,
-        folding=describe_folding(graph, {key: array[:1] for key, array in feed.items()}),
-        sample=Sample(feed, {r.name: array for r, array in zip(graph.outputs, outputs, strict=True)}),
+        folding=_folding_record(graph, speedup),
+        sample=Sample(feed, {record.name: array for record, array in zip(graph.outputs, outputs, strict=True)}),
     )
 
 
@@ -107,10 +130,7 @@ def draft(
     )
 
 
-def describe_folding(
-    graph: FoldedGraph, feed: Mapping[str, NDArray[Any]], *, speedup: float | None = None
-) -> FoldingRecord:
-    """What the manifest says of a graph as a whole; its speed is measured with the feed if it is not known."""
+def _folding_record(graph: FoldedGraph, speedup: float) -> FoldingRecord:
     folded = onnx.load_from_string(graph.model)
     largest = max(
         (float(np.abs(array).max()) for tensor in folded.graph.initializer if (array := _floats(tensor)).size),
@@ -120,7 +140,7 @@ def describe_folding(
         mode=graph.mode,
         before=_graph_record(onnx.load_from_string(graph.unfolded), len(graph.unfolded)),
         after=_graph_record(folded, len(graph.model)),
-        speedup=speedup or round(measure_speedup(graph.unfolded, graph.model, feed), 3),
+        speedup=speedup,
         warnings=tuple(precision_warnings(graph.layers, graph.normalization, largest)),
     )
 

@@ -31,12 +31,12 @@ from folding.new_statistics import (
     renew_parameters,
     renew_source,
 )
-from folding.proof import Export, describe_folding, draft
+from folding.proof import Export, complete, draft
 from folding.references import GraphReference, GraphSession
 from folding.rows import rows_in_order
 from folding.stored_graph import read_graph
 from folding.verify import verify
-from models.bundle import PARAMETERS_FILE, SOURCE_FILE, Arrays, Bundle, Sample
+from models.bundle import PARAMETERS_FILE, SOURCE_FILE, Arrays, Bundle
 from models.draft import BundleDraft
 from models.layers import Distance
 from models.recalibration import Proof, RecalibrationRecord
@@ -189,16 +189,9 @@ def _prove(bundle: Bundle, graph: FoldedGraph, rows: Sequence[NDArray[Any]]) -> 
     reference = GraphReference(graph.unfolded)
     verification = verify(reference, graph, rows, real=True, seed=bundle.manifest.version)
     inputs = bundle.sample().inputs
-    outputs, _ = reference.run([inputs[record.name] for record in graph.inputs], [])
-    before = bundle.manifest.folding
+    sample = [inputs[record.name] for record in graph.inputs]
     # the same nodes on other numbers take the same time
-    folding = describe_folding(graph, {name: array[:1] for name, array in inputs.items()}, speedup=before.speedup)
-    return Export(
-        graph=graph,
-        verification=verification,
-        folding=folding,
-        sample=Sample(inputs, {record.name: array for record, array in zip(graph.outputs, outputs, strict=True)}),
-    )
+    return complete(graph, reference, verification, sample, speedup=bundle.manifest.folding.speedup)
 
 
 def _answers(model: bytes, rows: Sequence[NDArray[Any]], batch_rows: int) -> Arrays:

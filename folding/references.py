@@ -13,7 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from folding.errors import VerificationError, one_line
-from folding.rules.sites import OPERATOR
+from folding.rules.sites import normalizes
 from models.manifest import LayerRecord
 
 Arrays = dict[str, NDArray[Any]]
@@ -51,7 +51,7 @@ class GraphReference:
 
     def run(self, rows: Sequence[NDArray[Any]], layers: Sequence[LayerRecord]) -> tuple[list[NDArray[Any]], Arrays]:
         """See ``Reference``."""
-        nodes = {node.name: node for node in self._graph.graph.node if node.op_type == OPERATOR}
+        nodes = {node.name: node for node in filter(normalizes, self._graph.graph.node)}
         tensors = {
             layer.name: nodes[layer.name].input[0] if layer.tap.side == "input" else nodes[layer.name].output[0]
             for layer in layers

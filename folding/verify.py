@@ -71,7 +71,7 @@ def verify(
         VerificationError: If a tensor is missing, not finite, or further off than the tolerance; the text names it.
     """
     generator = np.random.default_rng(seed)
-    count = min(64, max(8, RANDOM_VALUES // values_a_row(example)))
+    count = num_random_rows(example)
     proto = onnx.load_from_string(graph.model)
     session = _observed(graph, proto)
     output_tolerance, tap_tolerance = _tolerances(proto)
@@ -98,6 +98,11 @@ def _tolerances(proto: onnx.ModelProto) -> tuple[float, float]:
     halves = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
     weights = {tensor.data_type for tensor in proto.graph.initializer}
     return (HALF_TOLERANCE, HALF_TOLERANCE) if weights & halves else (OUTPUT_TOLERANCE, TAP_TOLERANCE)
+
+
+def num_random_rows(example: Sequence[Rows]) -> int:
+    """How many random rows like an example are verified with."""
+    return min(64, max(8, RANDOM_VALUES // values_a_row(example)))
 
 
 def values_a_row(rows: Sequence[Rows]) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from models.bundle import Arrays, Sample
 from models.draft import BundleDraft
@@ -110,9 +110,28 @@ def _graph(parameters: Arrays) -> bytes:
         "head.weight": parameters["head.weight"],
         "head.bias": parameters["head.bias"],
     }
+    hidden = helper.make_node("Gemm", ["x", "hidden.weight", "hidden.bias"], ["norm"], name="hidden", transB=1)
+    return _file([hidden], weights)
+
+
+def _unfolded(parameters: Arrays) -> bytes:
+    """The graph before folding, its weights in float32."""
+    hidden = helper.make_node("Gemm", ["x", "hidden.weight", "hidden.bias"], ["hidden"], name="hidden", transB=1)
+    norm = helper.make_node(
+        "BatchNormalization",
+        ["hidden", *(f"norm.{field}" for field in ("weight", "bias", "running_mean", "running_var"))],
+        ["norm"],
+        name="norm",
+        epsilon=EPS,
+    )
+    return _file([hidden, norm], parameters)
+
+
+def _file(until_norm: list[NodeProto], weights: Arrays) -> bytes:
+    """An ONNX file of the network: the nodes that give ``norm``, then the rest."""
     graph = helper.make_graph(
         [
-            helper.make_node("Gemm", ["x", "hidden.weight", "hidden.bias"], ["norm"], name="hidden", transB=1),
+            *until_norm,
             helper.make_node("Relu", ["norm"], ["relu"], name="relu"),
             helper.make_node("Gemm", ["relu", "head.weight", "head.bias"], ["logits"], name="head", transB=1),
         ],
@@ -120,30 +139,6 @@ def _graph(parameters: Arrays) -> bytes:
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", INPUTS])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", CLASSES])],
         [numpy_helper.from_array(array.astype(np.float32), key) for key, array in weights.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    return bytes(model.SerializeToString())
-
-
-def _unfolded(parameters: Arrays) -> bytes:
-    """The graph before folding, its weights in float32."""
-    graph = helper.make_graph(
-        [
-            helper.make_node("Gemm", ["x", "hidden.weight", "hidden.bias"], ["hidden"], name="hidden", transB=1),
-            helper.make_node(
-                "BatchNormalization",
-                ["hidden", *(f"norm.{field}" for field in ("weight", "bias", "running_mean", "running_var"))],
-                ["norm"],
-                name="norm",
-                epsilon=EPS,
-            ),
-            helper.make_node("Relu", ["norm"], ["relu"], name="relu"),
-            helper.make_node("Gemm", ["relu", "head.weight", "head.bias"], ["logits"], name="head", transB=1),
-        ],
-        "tiny",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", INPUTS])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", CLASSES])],
-        [numpy_helper.from_array(array.astype(np.float32), key) for key, array in parameters.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     return bytes(model.SerializeToString())

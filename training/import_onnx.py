@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from folding import graph
 from folding.errors import GraphError, VerificationError, one_line
-from folding.folded import FoldedGraph, LayerSource, fold_graph
+from folding.folded import FoldedGraph, LayerSource, fold_graph, tidy_unfolded
 from folding.proof import draft, prove
 from folding.rows import read_rows, rows_in_order
-from folding.rules.sites import OPERATOR, name_layers
+from folding.rules.sites import OPERATOR
 from models.bundle import Bundle
 from models.datatypes import DATATYPES
 from models.manifest import FoldMode, NetworkRecord, TensorRecord
@@ -84,7 +84,7 @@ def unfolded_graph(source: bytes) -> bytes:
     """
     model = OnnxFile(source).model
     graph.prepare(model)
-    graph.clean_up(model, [], node_names=name_layers(model))
+    tidy_unfolded(model)
     return graph.serialize(model)
 
 

@@ -25,7 +25,7 @@ from onnx_ir.passes import common as passes
 
 from folding.errors import one_line
 from folding.references import Arrays, GraphReference, GraphSession, Reference
-from folding.rules.sites import OPERATOR
+from folding.rules.sites import normalizes
 from models.manifest import LayerRecord
 from training.batch_axis import batch_size, free_batch
 from training.errors import ImportingError
@@ -194,9 +194,7 @@ def _num_bytes(path: Path, tensor: onnx.TensorProto) -> int:
 
 
 def _refuse_training(model: ir.Model, opset: int) -> None:
-    for node in ir.traversal.RecursiveGraphIterator(model.graph):
-        if node.op_type != OPERATOR or node.domain:
-            continue
+    for node in filter(normalizes, ir.traversal.RecursiveGraphIterator(model.graph)):
         name = node.name or node.outputs[0].name
         given = [output for output in node.outputs if output.name]
         in_training = _flag(node, "training_mode") or len(given) > 1 or (opset < 7 and not _flag(node, "is_test"))

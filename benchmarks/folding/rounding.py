@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from folding.folded import FoldedGraph
 from folding.references import Arrays, GraphReference, GraphSession
-from folding.verify import RANDOM_VALUES, random_like, values_a_row
+from folding.verify import num_random_rows, random_like
 from training.references import TorchReference
 from training.tracing import Signature
 
@@ -49,8 +49,8 @@ class Rounding(BaseModel):
 
 def measure_rounding(network: nn.Module, signature: Signature, graph: FoldedGraph, example: Tensor) -> Rounding:
     """Run a network in float32 and in float64, its unfolded graph and its folded one, on the rows of verification."""
-    count = min(64, max(8, RANDOM_VALUES // values_a_row([example.numpy()])))
-    rows = random_like(example.numpy(), count, np.random.default_rng(0))
+    like = example.numpy()
+    rows = random_like(like, num_random_rows([like]), np.random.default_rng(0))
     exact = TorchReference(copy.deepcopy(network).double(), signature).run([rows.astype(np.float64)], graph.layers)
     by_torch = TorchReference(network, signature).run([rows], graph.layers)
     unfolded = GraphReference(graph.unfolded).run([rows], graph.layers)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 
 from folding.errors import FoldingError
@@ -117,12 +118,16 @@ def find_sites(model: ir.Model, taps: Taps) -> tuple[list[Site], list[Untracked]
     return sites, untracked
 
 
+def normalizes(node: ir.Node | onnx.NodeProto) -> bool:
+    """Whether a node is a normalization, of a graph or of a file."""
+    return node.op_type == OPERATOR and not node.domain
+
+
 def name_layers(model: ir.Model) -> dict[ir.Node, str]:
     """Every normalization node in order, and what it is called; ``<name>@2`` where a layer is used again."""
     used: Counter[str] = Counter()
     names: dict[ir.Node, str] = {}
-    nodes = [n for n in ir.traversal.RecursiveGraphIterator(model.graph) if n.op_type == OPERATOR and not n.domain]
-    for node in nodes:
+    for node in filter(normalizes, ir.traversal.RecursiveGraphIterator(model.graph)):
         name = _layer_name(node)
         used[name] += 1
         names[node] = name if used[name] == 1 else f"{name}@{used[name]}"
