@@ -1,4 +1,4 @@
-"""This module proves a folded graph, measures it, and drafts the bundle that it becomes."""
+"""This module proves a folded graph, measures it, makes it observable, and drafts the bundle that it becomes."""
 
 from __future__ import annotations
 
@@ -10,16 +10,21 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from folding.calibration import calibrate
 from folding.folded import FoldedGraph
+from folding.observing import observe
 from folding.precision import precision_warnings
+from folding.probe import make_probe
 from folding.references import Reference
 from folding.rules.sites import OPERATOR
 from folding.speed import measure_speedup
 from folding.stored_graph import store_graph
 from folding.verify import random_like, values_a_row, verify
 from models.bundle import PARAMETERS_FILE, SOURCE_FILE, Arrays, Sample
+from models.calibration import Calibration
 from models.draft import BundleDraft, pack_arrays
 from models.manifest import FoldingRecord, GraphRecord, NetworkRecord, VerificationRecord
+from models.observed_rows import Columns
 
 SAMPLE_ROWS = 16
 SAMPLE_VALUES = 2**20
@@ -33,6 +38,8 @@ class Export:
     verification: VerificationRecord
     folding: FoldingRecord
     sample: Sample
+    probe: bytes | None
+    calibration: Calibration | None
 
 
 def prove(
@@ -44,8 +51,8 @@ def prove(
         graph: What was folded.
         reference: What it has to agree with.
         rows: One array an input.
-        real: Whether they are real rows.
-        seed: Of the random rows.
+        real: Whether they are real rows; then they calibrate the scores of its layers, as rows that are held out.
+        seed: Of the random rows, and of the windows of the calibration.
 
     Raises:
         VerificationError: If they do not agree.
@@ -54,15 +61,17 @@ def prove(
     generator = np.random.default_rng(seed)
     count = max(2, min(SAMPLE_ROWS, SAMPLE_VALUES // values_a_row(rows)))
     sample = [array[:count] if real else random_like(array, count, generator) for array in rows]
-    return complete(graph, reference, verification, sample)
+    return complete(graph, reference, verification, sample, held_out=rows if real else None, seed=seed)
 
 
-def complete(
+def complete(  # noqa: PLR0913  all but what was verified is by name
     graph: FoldedGraph,
     reference: Reference,
     verification: VerificationRecord,
     sample: Sequence[NDArray[Any]],
     *,
+    held_out: Sequence[NDArray[Any]] | None,
+    seed: int,
     speedup: float | None = None,
 ) -> Export:
     """What a verified graph needs to be published.
@@ -72,6 +81,8 @@ def complete(
         reference: What it agrees with; it answers the sample.
         verification: The proof that it does.
         sample: A few rows, one array an input.
+        held_out: Rows that the network was not fitted to, one array an input; None if there are none.
+        seed: Of the windows that are drawn from them.
         speedup: How much faster it is than before folding; measured on the sample's first row if it is not known.
     """
     outputs, _ = reference.run(sample, [])
@@ -79,11 +90,18 @@ def complete(
     if speedup is None:
         first = {name: array[:1] for name, array in feed.items()}
         speedup = round(measure_speedup(graph.unfolded, graph.model, first), 3)
+    probe = make_probe(graph, sample)
+    calibration = None
+    if probe is not None and held_out is not None:
+        columns = Columns.of(graph.layers, graph.normalization, graph.tap_maps)
+        calibration = calibrate(columns, list(observe(graph.model, probe, columns, held_out)), seed=seed)
     return Export(
         graph=graph,
         verification=verification,
         folding=_folding_record(graph, speedup),
         sample=Sample(feed, {record.name: array for record, array in zip(graph.outputs, outputs, strict=True)}),
+        probe=probe,
+        calibration=calibration,
     )
 
 
@@ -124,6 +142,8 @@ def draft(
         normalization=graph.normalization,
         tap_maps=graph.tap_maps,
         sample=exported.sample,
+        probe=exported.probe,
+        calibration=exported.calibration,
         parameters=parameters,
         source=source,
         **known,

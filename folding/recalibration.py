@@ -103,7 +103,7 @@ def recalibrate(  # noqa: PLR0913  the one call for both sides: all but two are 
         new = estimate_layers(unfolded, old, taken, prior_rows=prior_rows, batch_rows=batch_rows)
         renewed = renew_graph(unfolded, new)
         graph = _fold(bundle, renewed)
-        exported = _prove(bundle, graph, [array[:VERIFIED_ROWS] for array in taken])
+        exported = _prove(bundle, graph, taken)
         changes = comparison.compare_outputs(
             manifest.outputs,
             _answers(bundle.model_path.read_bytes(), taken, batch_rows),
@@ -185,13 +185,14 @@ def _fold(bundle: Bundle, renewed: RenewedGraph) -> FoldedGraph:
 
 
 def _prove(bundle: Bundle, graph: FoldedGraph, rows: Sequence[NDArray[Any]]) -> Export:
-    """Verify the graph against its unfolded form, and have that answer the sample's rows."""
-    reference = GraphReference(graph.unfolded)
-    verification = verify(reference, graph, rows, real=True, seed=bundle.manifest.version)
+    """Verify the graph against its unfolded form, have that answer the sample's rows, and calibrate by all rows."""
+    reference, seed = GraphReference(graph.unfolded), bundle.manifest.version
+    verification = verify(reference, graph, [array[:VERIFIED_ROWS] for array in rows], real=True, seed=seed)
     inputs = bundle.sample().inputs
     sample = [inputs[record.name] for record in graph.inputs]
     # the same nodes on other numbers take the same time
-    return complete(graph, reference, verification, sample, speedup=bundle.manifest.folding.speedup)
+    speedup = bundle.manifest.folding.speedup
+    return complete(graph, reference, verification, sample, held_out=rows, seed=seed, speedup=speedup)
 
 
 def _answers(model: bytes, rows: Sequence[NDArray[Any]], batch_rows: int) -> Arrays:

@@ -5,6 +5,8 @@
     normalization.npz    <layer>/gamma, beta, running_mean, running_var of every normalization layer, and
                          <layer>/tap_scale, tap_shift where its tap holds a map of what the layer took or gave
     unfolded.onnx        the graph before folding, its large constants in the files below, where those hold them
+    probe.pb             what is added to model.onnx to observe every layer; where there are layers
+    calibration.npz      how scores of unmoved data are distributed; where there were held-out rows
     sample.npz           inputs/<name> and outputs/<name>: a few rows, real if possible, and the network's answers;
                          of strings their lengths, and all their bytes as strings/inputs/<name>
 
@@ -28,14 +30,19 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from models.calibration import Calibration
+from models.calibration_arrays import from_arrays
 from models.datatypes import DATATYPES
 from models.errors import BundleError
 from models.layers import NormalizationLayer, TapMap
 from models.manifest import MANIFEST_FILE, FileRecord, LayerRecord, Manifest, TensorRecord, parse_manifest
+from models.observed_rows import Columns
 from models.strings import unpack_strings
 
 MODEL_FILE = "model.onnx"
 NORMALIZATION_FILE = "normalization.npz"
+PROBE_FILE = "probe.pb"
+CALIBRATION_FILE = "calibration.npz"
 SAMPLE_FILE = "sample.npz"
 UNFOLDED_FILE = "unfolded.onnx"
 PARAMETERS_FILE = "parameters.npz"
@@ -108,6 +115,34 @@ class Bundle:
         """
         arrays = self._arrays(NORMALIZATION_FILE)
         return {record.name: _tap_map(record, arrays) for record in self.manifest.layers if record.tap.mapped}
+
+    def columns(self) -> Columns | None:
+        """Where a probe tells of which channel, and how to read it; None where there are no layers.
+
+        Raises:
+            BundleError: If an array is missing, of the wrong shape, or holds what it can't.
+        """
+        return Columns.of(self.manifest.layers, self.normalization(), self.tap_maps()) if self.manifest.layers else None
+
+    def observing_graph(self) -> bytes | None:
+        """The folded graph with its probe, an ONNX file; None where the bundle has no probe."""
+        if PROBE_FILE not in self.manifest.files:
+            return None
+        with _open(self.path, MODEL_FILE) as model, _open(self.path, PROBE_FILE) as probe:
+            return model.read() + probe.read()
+
+    def calibration(self) -> Calibration | None:
+        """How scores of unmoved data are distributed; None where that is not known.
+
+        Raises:
+            BundleError: If an array is missing, unknown, of the wrong shape, or not finite.
+        """
+        if CALIBRATION_FILE not in self.manifest.files:
+            return None
+        try:
+            return from_arrays(self._arrays(CALIBRATION_FILE), [layer.channels for layer in self.manifest.layers])
+        except ValueError as error:
+            raise BundleError(f"{CALIBRATION_FILE}: {error}") from error
 
     def sample(self) -> Sample:
         """The real rows and their expected outputs.

@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.bundle import (
+    CALIBRATION_FILE,
     MODEL_FILE,
     NORMALIZATION_FILE,
     PARAMETERS_FILE,
+    PROBE_FILE,
     SAMPLE_FILE,
     SOURCE_FILE,
     STRINGS,
@@ -25,6 +27,8 @@ from models.bundle import (
     Sample,
     sha256,
 )
+from models.calibration import Calibration
+from models.calibration_arrays import to_arrays
 from models.durable import write_file
 from models.layers import NormalizationLayer, TapMap
 from models.manifest import (
@@ -67,6 +71,8 @@ class BundleDraft:
     recalibration: RecalibrationRecord | None = None
     parameters: Arrays | None = None
     source: bytes | None = None
+    probe: bytes | None = None
+    calibration: Calibration | None = None
     tap_maps: Mapping[str, TapMap] = field(default_factory=dict)
     untracked: tuple[UntrackedRecord, ...] = ()
 
@@ -80,6 +86,10 @@ class BundleDraft:
             ),
             SAMPLE_FILE: pack_arrays(_plain("inputs", self.sample.inputs) | _plain("outputs", self.sample.outputs)),
         }
+        if self.probe is not None:
+            contents[PROBE_FILE] = self.probe
+        if self.calibration is not None:
+            contents[CALIBRATION_FILE] = pack_arrays(to_arrays(self.calibration))
         if self.parameters is not None:
             contents[PARAMETERS_FILE] = pack_arrays(self.parameters)
         if self.source is not None:

@@ -86,11 +86,6 @@ class NormalizationLayer:
         """Which channels can be told from the layer's output: where gamma is not near 0."""
         return np.abs(self.gamma) >= UNOBSERVABLE_BELOW
 
-    def input_moments(self, output: Moments) -> Moments:
-        """Moments of the layer's input, from those of its output; NaN in channels that are not observable."""
-        scale = np.where(self.observable, self.scale, np.nan)
-        return Moments(output.count, (output.mean - self.shift) / scale, output.m2 / np.square(scale))
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TapMap:
@@ -110,11 +105,6 @@ class TapMap:
         if not (np.isfinite(self.scale).all() and np.isfinite(self.shift).all()):
             raise ValueError("expected finite scale and shift, got NaN or infinity")
 
-    def undo(self, held: Moments) -> Moments:
-        """Moments of what the layer took or gave, from those of what the tap holds; NaN where it tells nothing."""
-        scale = np.where(self.scale == 0, np.nan, self.scale)
-        return Moments(held.count, (held.mean - self.shift) / scale, held.m2 / np.square(scale))
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Distance:
@@ -127,7 +117,7 @@ class Distance:
     def between(cls, layer: NormalizationLayer, live: Moments) -> Distance:
         """Distance of the moments of a layer's live input from its training statistics."""
         deviation = layer.deviation
-        return cls((live.mean - layer.mean) / deviation, live.variance / np.square(deviation))
+        return cls((live.mean - layer.mean) / deviation, (live.variance + layer.eps) / np.square(deviation))
 
     @property
     def symmetric_kl(self) -> Array:

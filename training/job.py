@@ -45,7 +45,7 @@ def run(recipe: Recipe, store: Store) -> Bundle:
         network,
         data.train.values[:2],
         mode=recipe.fold,
-        rows=data.test.values,
+        rows=torch.cat([data.test.values, data.validation.values]),
         names=([INPUT_NAME], [OUTPUT_NAME]),
     )
     training = TrainingRecord(
