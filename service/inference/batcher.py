@@ -29,7 +29,9 @@ from service.inference.waiting import Waiting
 TURN_S = 0.02
 """How long runs may stay on the event loop one after the other, in seconds, before others get a turn of it."""
 
-Run = Callable[[Arrays, Sequence[str]], Sequence[Array]]
+Run = Callable[[Arrays, Sequence[str], int], Sequence[Array]]
+"""Runs the graph: all inputs, the names of the outputs that are wanted, and how many rows are no padding."""
+
 Result = tuple[Sequence[Array], RunTimes] | Exception
 """What a run gave one piece: its outputs and the times of the run, or an error."""
 
@@ -38,7 +40,7 @@ class Batcher:
     """Runs what waits for one graph; belongs to the event loop on which it is used.
 
     Args:
-        run: Runs the graph: all inputs, and the names of the outputs that are wanted.
+        run: Runs the graph.
         rules: How rows may share runs.
         threads: Where longer runs go.
         observer: Told of every run that succeeded, and of how many requests wait behind one.
@@ -104,6 +106,11 @@ class Batcher:
         except BaseException:  # given up, for whatever reason
             self._drop(job)
             raise
+
+    def divert(self, run: Run) -> None:
+        """Run something else that gives the same from now on, in the place of the graph. Any thread may call."""
+        if self._run is not _closed:
+            self._run = run
 
     def close(self) -> None:
         """Let go of the graph; no job may come after this. A run that is under way goes on."""
@@ -201,7 +208,7 @@ class Batcher:
         inputs = join(pieces, rows=self.rules.padded(rows))
         names = wanted_outputs(pieces)
         joined = time.perf_counter()
-        outputs = self._run(inputs, names)
+        outputs = self._run(inputs, names, rows)
         ran = time.perf_counter()
         parts = split(pieces, names, outputs)
         done = time.perf_counter()
@@ -221,7 +228,7 @@ class Batcher:
             piece.job.finish(outputs, rows=piece.rows, seconds=times.input_s + times.infer_s + times.output_s)
 
 
-def _closed(_inputs: Arrays, _outputs: Sequence[str]) -> Sequence[Array]:
+def _closed(_inputs: Arrays, _outputs: Sequence[str], _rows: int) -> Sequence[Array]:
     raise NotReady("this version is not served any more")
 
 

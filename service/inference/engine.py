@@ -22,7 +22,7 @@ class Engine:
     """One graph, ready to run; safe to use from several threads.
 
     Args:
-        model_path: The graph.
+        model: The graph: where its file is, or the bytes of one.
         device: Where it runs; where it was named, another one is never taken in its place.
         threads: Threads of one run on the CPU, the caller's among them.
 
@@ -35,7 +35,7 @@ class Engine:
         EngineError: If the graph can't be loaded, or not on this device.
     """
 
-    def __init__(self, model_path: Path, device: Device, *, threads: int) -> None:
+    def __init__(self, model: Path | bytes, device: Device, *, threads: int) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -43,9 +43,10 @@ class Engine:
         # a thread that spins for work after a run takes the CPU from the event loop, and from a container's quota
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session = onnxruntime.InferenceSession(model_path, options, providers=_providers(device))
+            self._session = onnxruntime.InferenceSession(model, options, providers=_providers(device))
         except Exception as error:  # the runtime raises its own kinds, which share no base
-            raise EngineError(f"{model_path.name}: expected a graph that ONNX Runtime can load: {error}") from error
+            name = model.name if isinstance(model, Path) else "graph"
+            raise EngineError(f"{name}: expected a graph that ONNX Runtime can load: {error}") from error
         used = self._session.get_providers()[0]
         if used != device.provider and device.required:
             raise EngineError(f"device: expected {device.name} ({device.provider}), the runtime fell back to {used}")

@@ -61,7 +61,7 @@ class Loader:
         pace = warm_up(engine, sample.inputs, outputs, sizes=sizes, budget_s=None if on_gpu else self.limits.warm_up_s)
         observer = self.observer(manifest.name, str(manifest.version))
         rules = self._rules(pace, shares=shares, pads=on_gpu and shares)
-        batcher = Batcher(engine.run, rules, self.run_threads, observer)
+        batcher = Batcher(engine.run_rows, rules, self.run_threads, observer)
         return ServedModel(manifest, layers, engine=engine, batcher=batcher, observer=observer)
 
     def _open(self, bundle: Bundle, rows: Mapping[str, NDArray[Any]]) -> Engine:

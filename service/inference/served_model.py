@@ -10,7 +10,7 @@ from typing import Any
 
 from models.layers import NormalizationLayer
 from models.manifest import Manifest
-from service.inference.batcher import Batcher
+from service.inference.batcher import Batcher, Run
 from service.inference.engine import Engine
 from service.inference.job import Job, Outcome
 from service.inference.observer import VersionObserver
@@ -33,6 +33,7 @@ class ServedModel:
         rules: How its rows share runs.
         observer: Told of what it answers.
         closed: Whether it was closed.
+        engine: Runs its graph.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class ServedModel:
         self.rules = batcher.rules
         self.observer = observer
         self.closed = False
+        self.engine = engine
         self._batcher = batcher
         self._signature = Signature(manifest.inputs, manifest.outputs)
         self._datatypes = {record.name: record.datatype for record in manifest.outputs}
@@ -94,6 +96,10 @@ class ServedModel:
     async def outcome(self, job: Job, gone: Callable[[], Coroutine[Any, Any, object]]) -> Outcome:
         """Wait for a job that was submitted here; arguments and errors are those of the batcher."""
         return await self._batcher.outcome(job, gone)
+
+    def divert(self, run: Run) -> None:
+        """Run something that gives the same in the place of the graph, from now on. Any thread may call."""
+        self._batcher.divert(run)
 
     def close(self) -> None:
         """Let go of the graph; no request may come after this, and those that came are answered."""
