@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from service.settings import Settings
+from tests.committed import copy_committed
 from tests.service.running import Server, Service, in_process, over_socket
 from training.recipe import RECIPES, load_recipe
 
@@ -21,16 +22,22 @@ SHOWN_ANSWER = re.compile(r'^    (\{"model_name".*\})$', re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
-def demo() -> Iterator[Service]:
-    """The service on the committed store."""
-    with in_process(ROOT / "models" / "store") as service:
+def demo_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundles that whoever clones the repository has; tests share them, so none changes them."""
+    return copy_committed(tmp_path_factory.mktemp("demo") / "store").root
+
+
+@pytest.fixture(scope="module")
+def demo(demo_store: Path) -> Iterator[Service]:
+    """The service on them."""
+    with in_process(demo_store) as service:
         yield service
 
 
 @pytest.fixture(scope="module")
-def demo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def demo_server(demo_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The same over a socket."""
-    with over_socket(ROOT / "models" / "store", tmp_path_factory.mktemp("log") / "stderr") as server:
+    with over_socket(demo_store, tmp_path_factory.mktemp("log") / "stderr") as server:
         server.wait_until_ready()
         yield server
 

@@ -18,10 +18,10 @@ from sklearn.datasets import load_digits
 from tritonclient.utils import InferenceServerException
 
 from models.store import Store
+from tests.committed import DIGITS, copy_committed
 from tests.damage import change_manifest
 from tests.service.running import Server, over_socket
 
-BUNDLE = Path(__file__).parents[2] / "models" / "store" / "digits" / "1"
 ROWS = 100
 INFER = "/v2/models/digits/infer"
 
@@ -30,14 +30,13 @@ Array = NDArray[Any]
 
 def store_with_digits(root: Path) -> Store:
     """A store of its own with a copy of the committed bundle."""
-    shutil.copytree(BUNDLE, root / "digits" / "1")
-    return Store(root)
+    return copy_committed(root, DIGITS)
 
 
 def publish_copy(store: Store, version: int) -> None:
     """Publish the bundle once more: seen whole or not at all."""
     hidden = store.root / "digits" / ".copying"
-    shutil.copytree(BUNDLE, hidden)
+    shutil.copytree(DIGITS, hidden)
     change_manifest(hidden, lambda manifest: manifest.update(version=version))
     hidden.rename(store.bundle_path("digits", version))
 
@@ -79,7 +78,7 @@ def expected(digits: tuple[Array, Array]) -> Array:
     """What ONNX Runtime answers in this process, on one thread as the server does."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(BUNDLE / "model.onnx", options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(DIGITS / "model.onnx", options, providers=["CPUExecutionProvider"])
     answer: Array = session.run(["logits"], {"image": digits[0]})[0]
     return answer
 
