@@ -113,14 +113,23 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
     unversioned, versioned = "/v2/models/{model}/infer", "/v2/models/{model}/versions/{version}/infer"
     document["paths"][unversioned] = {"post": _infer_operation("infer", "Infer", ["model"])}
     document["paths"][versioned] = {"post": _infer_operation("version_infer", "Version Infer", ["model", "version"])}
+    for operation in (each for methods in document["paths"].values() for each in methods.values()):
+        _prefill(operation.get("parameters", []))
     return document
+
+
+def _prefill(parameters: list[dict[str, Any]]) -> None:
+    """Give each part of a path an example of its own: a page's form is filled from it, not from the schema's."""
+    for parameter in parameters:
+        if parameter["in"] == "path" and (examples := parameter["schema"].get("examples")):
+            parameter["example"] = examples[0]
 
 
 def _infer_operation(name: str, summary: str, path_parameters: list[str]) -> dict[str, Any]:
     examples = {"model": "digits", "version": "1"}
     parameters = [
-        {"name": field, "in": "path", "required": True, "schema": {"type": "string"}, "example": examples[field]}
-        for field in path_parameters
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "examples": [examples[name]]}}
+        for name in path_parameters
     ]
     header = {
         "name": HEADER_LENGTH,

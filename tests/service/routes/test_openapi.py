@@ -112,6 +112,15 @@ def test_every_part_of_a_path_is_a_parameter(document: Document) -> None:
     assert declared == in_paths
 
 
+def test_every_part_of_a_path_has_an_example_that_a_form_is_filled_from(document: Document) -> None:
+    """Pages take the parameter's own ``example``; the ``examples`` of its schema they only show."""
+    parameters = [each for _, _, operation in operations(document) for each in operation.get("parameters", ())]
+
+    examples = {(each["name"], each.get("example")) for each in parameters if each["in"] == "path"}
+
+    assert examples == {("model", "digits"), ("version", "1"), ("layer", "features.1")}
+
+
 def test_every_response_is_described_and_every_error_is_the_same(document: Document) -> None:
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}
 
