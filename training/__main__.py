@@ -17,6 +17,9 @@ from models.errors import BundleError, ModelsError
 from models.store import Store
 from training.errors import TrainingError
 
+ONLY_TRAINING = frozenset({"lightning", "sklearn", "torch", "yaml"})
+"""What an environment that was made to serve lacks; commands that need none of it work there too."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and say how it went; ``arguments`` are those of the process if none are given."""
@@ -28,6 +31,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (TrainingError, GraphError, ModelsError) as error:
         print(f"bntrain: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        if error.name not in ONLY_TRAINING:
+            raise
+        print(
+            f"bntrain: expected {error.name} to be installed, it is not: this environment only serves; "
+            "`make train` adds what training needs, and so does `pip install '.[training]'` in the clone",
+            file=sys.stderr,
+        )
         return 1
     return 0
 
