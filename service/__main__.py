@@ -10,13 +10,14 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
-from models.errors import ModelsError
+from models.errors import ModelsError, StoreError
 from models.store import Store
 from service.app import create_app
 from service.errors import AddressError, ServiceError
@@ -68,16 +69,36 @@ def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
 def _listen(settings: Settings) -> socket.socket:
     """Listen from now on, and say where; connections wait until a server takes them."""
     host, port = settings.host, settings.port
-    models = Store(settings.store).models()
+    models = _models_of(settings.store)
     try:
         listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise AddressError(
             f"host, port: expected an address to listen on, got {host}:{port}: {error.strerror}"
         ) from error
-    log.info("store %s: %s", settings.store.resolve(), ", ".join(models) or "no model yet")
+    _log_store(settings.store, models)
     _print_addresses(_base_url(*listening.getsockname()[:2]), models)
     return listening
+
+
+def _models_of(path: Path) -> list[str]:
+    """Names of the models in a store; none where there is no store yet.
+
+    Raises:
+        StoreError: If it is no folder, or can't be read.
+    """
+    if path.exists() and not path.is_dir():
+        raise StoreError(f"store: expected a folder, got a file: {path}")
+    return Store(path).models()
+
+
+def _log_store(path: Path, models: Sequence[str]) -> None:
+    """Say what is served, and warn where that is nothing: a name may be misspelt."""
+    if models:
+        log.info("store %s: %s", path.resolve(), ", ".join(models))
+    else:
+        found = "no model in it yet" if path.is_dir() else "there is no such folder yet"
+        log.warning("store %s: %s; what is published there is served at once", path.resolve(), found)
 
 
 def _base_url(host: str, port: int) -> str:

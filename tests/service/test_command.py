@@ -99,6 +99,30 @@ def test_a_host_that_is_not_there_is_told_in_one_sentence(tiny: Store) -> None:
     assert finished.stderr.count("\n") == 1
 
 
+def test_a_store_that_is_a_file_is_told_in_one_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "bundle.zip"
+    file.write_bytes(b"")
+
+    finished = command("--store", str(file), "--port", "0")
+
+    assert (finished.returncode, finished.stdout) == (1, "")
+    assert finished.stderr == f"bnserve: store: expected a folder, got a file: {file}\n"
+
+
+@pytest.mark.parametrize(("there", "found"), [(True, "no model in it yet"), (False, "there is no such folder yet")])
+def test_a_store_without_models_is_served_and_warned_about(tmp_path: Path, *, there: bool, found: str) -> None:
+    """It may be filled later; but it is more often a folder that was misspelt."""
+    folder = tmp_path / "modles"
+    if there:
+        folder.mkdir()
+
+    with over_socket(folder, tmp_path / "log", "--log-level", "warning") as server:
+        status = httpx.get(f"{server.url}/v2/health/live", timeout=20).status_code
+
+    assert status == 200
+    assert f": store {folder}: {found}; what is published there is served at once\n" in server.log.read_text()
+
+
 def test_it_prints_where_to_look_once_it_listens(tiny: Store, tmp_path: Path) -> None:
     with over_socket(tiny.root, tmp_path / "log") as server:
         server.wait_until_ready()
