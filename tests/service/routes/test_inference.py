@@ -137,7 +137,7 @@ GOOD: dict[str, Any] = {"name": "x", "shape": [1, 4], "datatype": "FP32", "data"
         ({"inputs": [{**GOOD, "shape": [4]}]}, "inputs[0].shape: expected [-1, 4], got [4]"),
         ({"inputs": [{**GOOD, "shape": [0, 4], "data": []}]}, "inputs[0].shape: expected at least one row, got [0, 4]"),
         ({"inputs": [{**GOOD, "datatype": "INT32"}]}, "inputs[0].datatype: expected FP32, got INT32"),
-        ({"inputs": [{**GOOD, "data": [1, 2, 3, None]}]}, "inputs[0].data: expected values of FP32"),
+        ({"inputs": [{**GOOD, "data": [1, 2, 3, None]}]}, "inputs[0].data[3]: expected a number (FP32), got null"),
         ({"inputs": [GOOD], "outputs": [{"name": "y"}]}, "outputs[0].name: expected 'logits', got 'y'"),
         ({"inputs": [{**GOOD, "datatype": []}]}, "inputs[0].datatype: expected one of "),
         ({"inputs": [GOOD], "id": "\ud800"}, "id: expected "),
