@@ -197,7 +197,13 @@ def test_triton_reads_the_metadata_of_a_model(triton: Any, version: str) -> None
         "platform": "onnxruntime_onnx",
         "inputs": [image],
         "outputs": [{"name": "logits", "datatype": "FP32", "shape": [-1, 10]}],
-        "properties": {"device": "cpu", "requested_device": "cpu", "threads": "1"},
+        "properties": {
+            "device": "cpu",
+            "requested_device": "cpu",
+            "threads": "1",
+            "default_version": "1",
+            "pinned_version": "none",
+        },
     }
 
 
