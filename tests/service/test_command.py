@@ -1,6 +1,7 @@
 import json
 import signal
 import socket
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -21,13 +22,30 @@ def test_help_names_every_setting_and_is_a_success() -> None:
     assert [flag for flag in flags if flag not in finished.stdout] == []
 
 
-def test_an_unknown_flag_is_not_understood() -> None:
+def test_its_version_is_that_of_the_package() -> None:
+    finished = command("--version")
+
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert finished.stdout == f"bnserve {version('bnserve')}\n"
+
+
+def test_an_unknown_flag_is_told_in_one_sentence_with_what_may_be_meant() -> None:
     flag = "--prot"
 
     finished = command(flag, "80")
 
     assert (finished.returncode, finished.stdout) == (2, "")
-    assert "bnserve: error: unrecognized arguments: --prot" in finished.stderr
+    assert finished.stderr == "bnserve: expected a flag, got '--prot'; did you mean --port?\n"
+
+
+def test_a_variable_that_is_no_setting_is_warned_about(tiny: Store, tmp_path: Path) -> None:
+    variables = {"BNSERVE_WOKERS": "2", "BNSERVE_LOG_LEVEL": "warning"}
+
+    with over_socket(tiny.root, tmp_path / "log", **variables):
+        written = (tmp_path / "log").read_text()
+
+    assert written.count("\n") == 1
+    assert "BNSERVE_WOKERS: expected a variable of a setting, this is none; did you mean BNSERVE_WORKERS?" in written
 
 
 @pytest.mark.parametrize(
@@ -85,6 +103,7 @@ def test_a_port_that_is_taken_is_told_in_one_sentence(tiny: Store) -> None:
     assert finished.stderr.startswith("bnserve: ")
     assert str(port) in finished.stderr
     assert "in use" in finished.stderr
+    assert "--port takes another one" in finished.stderr
     assert finished.stderr.count("\n") == 1
 
 
