@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from service.settings import Settings
-from tests.committed import copy_committed
+from tests.committed import DIGITS, copy_as, copy_committed
 from tests.service.running import Server, Service, in_process, over_socket
 from training.recipe import RECIPES, load_recipe
 
@@ -18,6 +19,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 README = (ROOT / "README.md").read_text()
 RELATIVE_LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 CURL_BODY = re.compile(r"infer -d '(\{.*?\})'", re.DOTALL)
+COMMAND = re.compile(r"^    ((?:curl|head|tail) (?:.|\n {5,}\S)*)$", re.MULTILINE)
 SHOWN_ANSWER = re.compile(r'^    (\{"model_name".*\})$', re.MULTILINE)
 
 
@@ -130,6 +132,29 @@ def _filled_in(path: str, operation: dict[str, Any]) -> str:
 def _example_body(operation: dict[str, Any]) -> object:
     content = operation.get("requestBody", {}).get("content", {})
     return content.get("application/json", {}).get("example")
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the pages show requests as curl sends them")
+def test_every_request_that_a_page_shows_is_answered_as_it_is_printed(tmp_path: Path) -> None:
+    """In the order of the pages, after ``make train`` has published a second version."""
+    commands = [command for page in PAGES for command in COMMAND.findall(page.read_text())]
+    store = copy_committed(tmp_path / "store")
+    copy_as(store, DIGITS, version=2)
+
+    with over_socket(store.root, tmp_path / "log") as server:
+        server.wait_until_ready()
+        for command in commands:
+            here = re.sub(r"(http://)?(127\.0\.0\.1|localhost):8000", server.url, command)
+            done = subprocess.run(
+                ["/bin/sh", "-c", here.replace("curl ", "curl --fail-with-body --silent --show-error ")],
+                cwd=tmp_path,
+                capture_output=True,
+                check=False,
+                timeout=60,
+            )
+            assert done.returncode == 0, f"{command}: {done.stdout!r} {done.stderr!r}"
+
+    assert len(commands) >= 10
 
 
 def test_the_training_page_lists_every_recipe() -> None:
