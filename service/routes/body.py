@@ -97,7 +97,10 @@ async def read_body(
             async with asyncio.timeout(timeout_s):
                 body = await _read_on(receive, body, limit, hold)
         except TimeoutError as error:
-            raise DeadlineExceeded("request: expected all of its body within its time, got a part of it") from error
+            assert timeout_s is not None, "it ended"
+            raise DeadlineExceeded(
+                f"request_timeout_ms: expected all of the body within {timeout_s * 1e3:g} ms, got a part of it"
+            ) from error
     _refuse_above(limit, len(body))
     encoding = headers.get(b"content-encoding", b"identity").decode("latin-1").lower()
     if encoding != "identity":

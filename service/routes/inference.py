@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from starlette.types import Receive, Scope, Send
 
-from service.errors import InvalidRequest, Overloaded, RequestTooLarge, ServiceError
+from service.errors import DeadlineExceeded, InvalidRequest, Overloaded, RequestTooLarge, ServiceError
 from service.inference.registry import Registry
 from service.logs import begin_request, log_request
 from service.metrics import Metrics
@@ -26,7 +26,7 @@ from service.protocol.messages import InferenceRequest
 from service.protocol.raw import decode_raw
 from service.routes.aside import ASIDE_BYTES, aside
 from service.routes.body import BODY_HEADERS, HeldBytes, pick_headers, read_body, whole_number
-from service.routes.errors import INTERNAL_ERROR, error_response, headers_of, status_of
+from service.routes.errors import INTERNAL_ERROR, error_response, headers_of, status_of, wrong_method
 from service.routes.exchange import Exchange, Reply
 from service.routes.request_ids import REQUEST_ID
 from service.tracing import Tracer
@@ -114,7 +114,7 @@ class InferenceEndpoint:
     async def _reply(self, exchange: Exchange, scope: Scope, name: str, version: str | None) -> Reply:
         """The answer, whatever happens."""
         if scope["method"] != "POST":
-            return _failed(exchange, 405, "Method Not Allowed", {"Allow": "POST"})
+            return _failed(exchange, 405, wrong_method(scope["path"], scope["method"], "POST"), {"Allow": "POST"})
         try:
             with self._registry.hold(name, version) as exchange.served:
                 return await self._infer(exchange)
@@ -135,7 +135,10 @@ class InferenceEndpoint:
             timeout_s = min(timeout_s or float("inf"), request.timeout_us / 1e6)
         job = served.submit(request, deadline=None if timeout_s is None else exchange.started + timeout_s)
         exchange.rows = job.rows
-        exchange.outcome = await served.outcome(job, exchange.gone)
+        try:
+            exchange.outcome = await served.outcome(job, exchange.gone)
+        except DeadlineExceeded as error:
+            raise _too_late(request.timeout_us, self._limits.timeout_s) from error
         encoded = encode_answer(served.answer(request, job, exchange.outcome))
         if encoded.header_length is None:
             headers = [(b"content-type", b"application/json")]
@@ -183,6 +186,14 @@ class InferenceEndpoint:
 def _failed(exchange: Exchange, status: int, message: str, headers: Mapping[str, str] | None = None) -> Reply:
     response = error_response(status, message, headers)
     return Reply(status, [*response.raw_headers, (REQUEST_ID, exchange.request_id.encode())], bytes(response.body))
+
+
+def _too_late(timeout_us: int | None, timeout_s: float | None) -> DeadlineExceeded:
+    """The error that names the shorter of the times that the request and the server give it."""
+    if timeout_us is not None and (timeout_s is None or timeout_us < timeout_s * 1e6):
+        return DeadlineExceeded(f"parameters.timeout: expected an answer within {timeout_us} us, got none yet")
+    assert timeout_s is not None, "without a time there is no end of it"
+    return DeadlineExceeded(f"request_timeout_ms: expected an answer within {timeout_s * 1e3:g} ms, got none yet")
 
 
 def _header_length(value: bytes | None) -> int | None:

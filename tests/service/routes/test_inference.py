@@ -98,10 +98,10 @@ def test_a_row_is_answered_alike_alone_and_among_others(service: Service) -> Non
         ("/v2/models/tiny/versions/one/infer", 404, "model 'tiny' has no version 'one'; there are: 1, 2"),
         ("/v2/models/broken/infer", 503, "model 'broken' has no version that can be served: version 1: model.onnx: "),
         ("/v2/models/broken/versions/1/infer", 503, "model 'broken' version 1 can't be served: model.onnx: "),
-        ("/v2/models/tiny/versions//infer", 404, "Not Found"),
-        ("/v2/models//infer", 404, "Not Found"),
-        ("/v2/models/a/b/infer", 404, "Not Found"),
-        ("/infer", 404, "Not Found"),
+        ("/v2/models/tiny/versions//infer", 404, "path: expected one that /openapi.json lists and /docs shows, got /"),
+        ("/v2/models//infer", 404, "path: expected one that /openapi.json lists and /docs shows, got /"),
+        ("/v2/models/a/b/infer", 404, "path: expected one that /openapi.json lists and /docs shows, got /"),
+        ("/infer", 404, "path: expected one that /openapi.json lists and /docs shows, got /"),
     ],
 )
 def test_a_model_that_can_not_answer_says_why(service: Service, path: str, status: int, message: str) -> None:
@@ -116,7 +116,7 @@ def test_a_model_that_can_not_answer_says_why(service: Service, path: str, statu
 @pytest.mark.parametrize("path", [INFER, "/v2/models/tiny/versions/1/infer", "/v2/models/unknown/infer"])
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
 def test_another_method_is_refused(service: Service, path: str, method: str) -> None:
-    expected = {"error": "Method Not Allowed"}
+    expected = {"error": f"{path}: expected POST, got {method}"}
 
     response = service.request(method, path)
 
