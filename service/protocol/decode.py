@@ -87,6 +87,10 @@ def _read_head(text: bytes) -> _Head:
     document = parse_request(text)
     if not isinstance(document, dict):
         raise complaint("request", "an object", document)
+    if "inputs" not in document:
+        raise InvalidRequest(
+            "request: expected inputs, a list of tensors with name, datatype, shape and data, got none"
+        )
     identifier = document.get("id")
     parameters = read_parameters(document.get("parameters"))
     return _Head(

@@ -55,11 +55,12 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer as it goes on the wire: status, headers and body."""
+    """An answer as it goes on the wire: status, headers and body; and for the log, why it is no success."""
 
     status: int
     headers: Sequence[tuple[bytes, bytes]]
     body: bytes
+    reason: str = ""
 
     async def send(self, send: Send) -> None:
         """Send it."""

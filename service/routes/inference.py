@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.errors import DeadlineExceeded, InvalidRequest, Overloaded, RequestTooLarge, ServiceError
 from service.inference.registry import Registry
-from service.logs import begin_request, log_request
+from service.logs import Answered, begin_request, log_request
 from service.metrics import Metrics
 from service.protocol.compression import choose_encoding, compress
 from service.protocol.decode import decode_request
@@ -100,14 +100,8 @@ class InferenceEndpoint:
         outcome = exchange.outcome
         answered_by = "" if exchange.served is None else exchange.served.version
         if self._limits.logs:
-            log_request(
-                name,
-                answered_by,
-                status=reply.status,
-                rows=exchange.rows,
-                seconds=seconds,
-                queue_seconds=0.0 if outcome is None else outcome.queue_s,
-            )
+            queued_s = 0.0 if outcome is None else outcome.queue_s
+            log_request(Answered(name, answered_by, reply.status, exchange.rows, seconds, queued_s, reply.reason))
         if span is not None:
             span.finish(status=reply.status, rows=exchange.rows, version=answered_by, outcome=outcome)
 
@@ -185,7 +179,8 @@ class InferenceEndpoint:
 
 def _failed(exchange: Exchange, status: int, message: str, headers: Mapping[str, str] | None = None) -> Reply:
     response = error_response(status, message, headers)
-    return Reply(status, [*response.raw_headers, (REQUEST_ID, exchange.request_id.encode())], bytes(response.body))
+    raw_headers = [*response.raw_headers, (REQUEST_ID, exchange.request_id.encode())]
+    return Reply(status, raw_headers, bytes(response.body), reason=message)
 
 
 def _too_late(timeout_us: int | None, timeout_s: float | None) -> DeadlineExceeded:

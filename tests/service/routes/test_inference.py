@@ -130,7 +130,7 @@ GOOD: dict[str, Any] = {"name": "x", "shape": [1, 4], "datatype": "FP32", "data"
     ("document", "message"),
     [
         ([], "request: expected an object, got []"),
-        ({}, "inputs: expected a list, got null"),
+        ({}, "request: expected inputs, a list of tensors with name, datatype, shape and data, got none"),
         ({"inputs": []}, "inputs: expected all of 'x', got none named 'x'"),
         ({"inputs": [{**GOOD, "name": "y"}]}, "inputs[0].name: expected 'x', got 'y'"),
         ({"inputs": [GOOD, GOOD]}, "inputs[1].name: expected each input once, got 'x' again"),
@@ -395,3 +395,17 @@ def test_a_new_version_answers_where_none_is_named(store: Store) -> None:
     # both networks differ in what is added to their answers, and their graphs compute in float32
     moved = np.subtract(second["outputs"][0]["data"], first["outputs"][0]["data"])
     np.testing.assert_allclose(moved, 5.0, rtol=0, atol=1e-5)
+
+
+def test_the_access_log_says_why_a_request_was_refused(tiny: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """In the words that its client was told, so that nobody has to ask it."""
+    caplog.set_level("INFO", "service.access")
+    good, _ = body_of([Sent("x", "FP32", ROWS)])
+
+    with in_process(tiny.root, access_log=True) as service:
+        told = [service.post(INFER, content=b"{}"), service.post("/v2/models/unknown/infer", content=good)]
+        service.post(INFER, content=good)
+
+    logged = [vars(record) for record in caplog.records if record.name == "service.access"]
+    assert [line["status"] for line in logged] == [400, 404, 200]
+    assert [line.get("reason") for line in logged] == [*(answer.json()["error"] for answer in told), None]
