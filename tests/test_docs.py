@@ -134,6 +134,26 @@ def _example_body(operation: dict[str, Any]) -> object:
     return content.get("application/json", {}).get("example")
 
 
+def test_the_statistics_that_the_page_shows_are_those_of_its_two_requests(demo_store: Path) -> None:
+    """All but the times, which no two machines share."""
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    shown = re.search(r'^    (\{"model_stats".*?\})$', page, re.MULTILINE | re.DOTALL)
+    body = CURL_BODY.search(README)
+    assert shown is not None
+    assert body is not None
+
+    with in_process(demo_store) as service:
+        for content in (body[1], "{}"):
+            service.post("/v2/models/digits/infer", content=content.encode())
+        answer = service.get("/v2/models/digits/stats").text
+
+    assert _without_times(answer) == _without_times(shown[1])
+
+
+def _without_times(document: str) -> object:
+    return json.loads(re.sub(r'("ns"|"last_inference"): ?[0-9]+', r"\1: 0", document))
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the pages show requests as curl sends them")
 def test_every_request_that_a_page_shows_is_answered_as_it_is_printed(tmp_path: Path) -> None:
     """In the order of the pages, after ``make train`` has published a second version."""

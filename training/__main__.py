@@ -24,6 +24,9 @@ ONLY_TRAINING = frozenset({"lightning", "sklearn", "torch", "yaml"})
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and say how it went; ``arguments`` are those of the process if none are given."""
     options = _parser().parse_args(arguments)
+    # By default the threads of OpenMP spin while they wait for each other. Where something else wants the same cores a
+    # fit takes several times as long for it; the weights are the same. It has to be said before torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         options.command(options)
         sys.stdout.flush()

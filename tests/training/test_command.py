@@ -1,3 +1,4 @@
+import os
 import re
 import shutil
 import subprocess
@@ -151,6 +152,26 @@ def test_help_is_there_before_torch_could_be_imported() -> None:
     assert finished.stdout.startswith("usage: bntrain")
     assert "training.errors" in imported
     assert imported & {"torch", "lightning", "onnx", "onnxruntime", "sklearn"} == set()
+
+
+@pytest.mark.parametrize(("given", "used"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+def test_threads_that_wait_sleep_unless_whoever_runs_the_command_says_otherwise(
+    given: dict[str, str], used: str
+) -> None:
+    program = "import os; from training.__main__ import main; main(['networks']); print(os.environ['OMP_WAIT_POLICY'])"
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | given
+
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        cwd=ROOT,
+        env=environment,
+    )
+
+    assert done.stdout.splitlines()[-1] == used
 
 
 def without_torch(*arguments: str) -> subprocess.CompletedProcess[str]:
