@@ -84,7 +84,7 @@ def test_a_row_that_alone_is_too_large_is_not_kept() -> None:
 @pytest.mark.parametrize("at_once", [1, 10])
 def test_within_the_horizon_every_row_is_kept_as_often_as_any_other(at_once: int) -> None:
     """Algorithm R: of 40 rows, 10 at a time, each is in a quarter of many samples."""
-    rounds, rows, capacity = 2000, 40, 10
+    rounds, rows, capacity = 500, 40, 10
     counts = np.zeros(rows)
 
     for seed in range(rounds):
