@@ -18,7 +18,7 @@ from models.draft import pack_arrays
 from models.recalibration import RecalibrationRecord
 from service.errors import EngineError, InvalidRequest, NotFound, NotReady, ServiceError, StoreUnwritable
 
-Arrays = Mapping[str, NDArray[Any]]
+Arrays = dict[str, NDArray[Any]]
 
 Refusal = Literal["InvalidRequest", "NotFound", "NotReady", "StoreUnwritable"]
 REFUSALS: Mapping[Refusal, type[ServiceError]] = {

@@ -3,8 +3,11 @@
 import asyncio
 import fcntl
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import numpy as np
@@ -23,8 +26,8 @@ from service.errors import (
     ServiceError,
     StoreUnwritable,
 )
-from service.normalization.recalibration import Recalibrations
-from service.normalization.recalibration_task import Published, RecalibrationTask
+from service.normalization.recalibration import PROCESS, Recalibrations
+from service.normalization.recalibration_task import Published, RecalibrationTask, pack_task
 from tests.drafts import INPUTS, draft
 
 TIMEOUT_S = 60.0
@@ -60,6 +63,7 @@ def test_a_candidate_is_published_with_the_record_that_is_told(tiny: Store) -> N
     published = recalibrate(task(tiny), rows())
 
     record = tiny.open("tiny", 2).manifest.recalibration
+    assert record is not None
     assert published == Published(version=2, record=record)
     assert (record.source_version, record.rows, record.data) == (1, ROWS, "rows of a test")
     assert tiny.pins("tiny") == (1,)
@@ -154,6 +158,14 @@ def test_one_that_nobody_waits_for_any_more_is_stopped(unchanged: Store) -> None
 
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(give_up())
+
+
+def test_a_process_that_has_lost_its_service_takes_back_what_it_began(unchanged: Store) -> None:
+    """The system closes the pipe of a service that dies."""
+    with subprocess.Popen([sys.executable, "-m", PROCESS], stdin=PIPE, stdout=PIPE, stderr=PIPE) as process:
+        answer, complaints = process.communicate(pack_task(task(unchanged), rows()), timeout=TIMEOUT_S)
+
+    assert (process.returncode, answer, complaints) == (1, b"", b"")
 
 
 def test_a_second_one_at_a_time_is_refused_and_the_first_goes_on(tiny: Store) -> None:
