@@ -158,6 +158,17 @@ def test_rows_of_one_version_are_not_those_of_another(keeping: Service, tiny: St
     assert sentence == "inputs: expected rows, got none, and of those that version 2 answered none was kept yet"
 
 
+def test_the_sample_goes_when_the_version_is_unloaded(keeping: Service) -> None:
+    """Its memory does, and what was answered then is not what is answered now."""
+    keeping.post("/v2/models/tiny/infer", **sent(rows(40)))
+    keeping.post("/v2/repository/models/tiny/unload")
+    keeping.post("/v2/repository/models/tiny/load")
+
+    sentence = error(keeping.post(TINY), 400)
+
+    assert sentence.endswith("of those that version 1 answered none was kept yet")
+
+
 def test_fewer_rows_than_it_takes_are_refused_with_the_number_that_it_takes(keeping: Service) -> None:
     """Whether they were sent or kept."""
     keeping.post("/v2/models/tiny/infer", **sent(rows(3)))
