@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     repository_control: Annotated[
         bool,
         Field(
-            description="Whether clients may load, unload, promote and recalibrate; with --no-repository-control they get 403."
+            description="Whether clients may load, promote and recalibrate; with --no-repository-control they get 403."
         ),
     ] = True
     max_batch_rows: Annotated[int, Field(ge=1, description="Most rows of one run of a model.")] = 64
