@@ -3,6 +3,7 @@
 GraphError
 ├── FoldingError         a layer's figures can't be folded
 ├── TensorError          an input or output can't be served
+│   └── BatchAxisError   it has no first axis that follows the rows
 ├── RowsError            rows can't be read, or are none that the graph takes
 ├── VerificationError    the graph does not compute the function of what it came from
 └── RecalibrationError   statistics can't be re-estimated, or should not be
@@ -24,6 +25,10 @@ class FoldingError(GraphError):
 
 class TensorError(GraphError):
     """An input or output of a graph can't be served."""
+
+
+class BatchAxisError(TensorError):
+    """An input or output has no first axis that follows the rows."""
 
 
 class RowsError(GraphError):

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from folding import graph
-from folding.errors import FoldingError, TensorError
+from folding.errors import BatchAxisError, FoldingError, TensorError
 from folding.rules import Verdict, fold
 from folding.rules.sites import name_layers
 from models.datatypes import Datatype
@@ -133,7 +133,7 @@ def _tensor_record(value: ir.Value) -> TensorRecord:
         raise TensorError(f"{value.name}: expected a datatype that can be served, got {value.dtype}")
     shape = tuple(size if isinstance(size, int) else -1 for size in value.shape)
     if not shape or shape[0] != -1:
-        raise TensorError(f"{value.name}: expected a first axis that varies with the rows, got shape {list(shape)}")
+        raise BatchAxisError(f"{value.name}: expected a first axis that varies with the rows, got shape {list(shape)}")
     return TensorRecord(name=value.name, datatype=DATATYPES[value.dtype], shape=shape)
 
 

@@ -5,20 +5,22 @@ Exit codes: 0 stopped by a signal, 1 it can't start (one sentence on stderr says
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import signal
 import socket
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from pydantic import ValidationError
-from pydantic_settings import CliApp
-
-from models.errors import ModelsError
+from models.errors import ModelsError, StoreError
 from models.store import Store
 from service.app import create_app
+from service.command_line import CommandLineError, read_settings, unknown_variables
 from service.errors import AddressError, ServiceError
 from service.inference.cpus import usable_cpus
 from service.lifecycle import Lifecycle
@@ -32,14 +34,18 @@ log = logging.getLogger(__name__)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until a signal ends it; ``arguments`` are those of the process if none are given."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if "--version" in arguments:
+        print(f"bnserve {version('bnserve')}")
+        return 0
     try:
-        settings = CliApp.run(Settings, cli_args=None if arguments is None else list(arguments))
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in problem["loc"])
-        print(f"bnserve: {field}: {problem['msg']}, got {problem['input']!r}", file=sys.stderr)
+        settings = read_settings(arguments)
+    except CommandLineError as error:
+        print(f"bnserve: {error}", file=sys.stderr)
         return 2
     configure_logs(settings.log_level, settings.log_format)
+    for sentence in unknown_variables(os.environ):
+        log.warning("%s", sentence)
     for number in STOP_SIGNALS:  # until the server listens to them
         signal.signal(number, _leave)
     try:
@@ -68,16 +74,37 @@ def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
 def _listen(settings: Settings) -> socket.socket:
     """Listen from now on, and say where; connections wait until a server takes them."""
     host, port = settings.host, settings.port
-    models = Store(settings.store).models()
+    models = _models_of(settings.store)
     try:
         listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
+        hint = "; --port takes another one, --port 0 any that is free" if error.errno == errno.EADDRINUSE else ""
         raise AddressError(
-            f"host, port: expected an address to listen on, got {host}:{port}: {error.strerror}"
+            f"host, port: expected an address to listen on, got {host}:{port}: {error.strerror}{hint}"
         ) from error
-    log.info("store %s: %s", settings.store.resolve(), ", ".join(models) or "no model yet")
+    _log_store(settings.store, models)
     _print_addresses(_base_url(*listening.getsockname()[:2]), models)
     return listening
+
+
+def _models_of(path: Path) -> list[str]:
+    """Names of the models in a store; none where there is no store yet.
+
+    Raises:
+        StoreError: If it is no folder, or can't be read.
+    """
+    if path.exists() and not path.is_dir():
+        raise StoreError(f"store: expected a folder, got a file: {path}")
+    return Store(path).models()
+
+
+def _log_store(path: Path, models: Sequence[str]) -> None:
+    """Say what is served, and warn where that is nothing: a name may be misspelt."""
+    if models:
+        log.info("store %s: %s", path.resolve(), ", ".join(models))
+    else:
+        found = "no model in it yet" if path.is_dir() else "there is no such folder yet"
+        log.warning("store %s: %s; what is published there is served at once", path.resolve(), found)
 
 
 def _base_url(host: str, port: int) -> str:

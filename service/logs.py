@@ -15,7 +15,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Final
+from typing import Final, NamedTuple
 
 request_id: Final = ContextVar("request_id", default="")
 """The id of the request that is answered; empty outside of one."""
@@ -70,30 +70,37 @@ def begin_request(header: bytes) -> str:
     return identity
 
 
-def log_request(  # one field of the log each
-    model: str, version: str, *, status: int, rows: int, seconds: float, queue_seconds: float
-) -> None:
-    """Log that an inference request was answered.
+class Answered(NamedTuple):
+    """What is logged about an inference request that was answered.
 
-    Args:
+    Attributes:
         model: Name of the model that was asked for.
         version: Its version; empty where none was found.
         status: Of the answer.
         rows: How many were answered.
         seconds: From the head of the request to the end of its answer.
         queue_seconds: How much of that its rows waited for their run.
+        reason: Why it is no success, as its client was told; empty if it is one.
     """
-    access.info(
-        "inference",
-        extra={
-            "model": model,
-            "version": version,
-            "status": status,
-            "rows": rows,
-            "seconds": round(seconds, 6),
-            "queue_seconds": round(queue_seconds, 6),
-        },
-    )
+
+    model: str
+    version: str
+    status: int
+    rows: int
+    seconds: float
+    queue_seconds: float
+    reason: str = ""
+
+
+def log_request(answered: Answered) -> None:
+    """Log that an inference request was answered."""
+    fields = answered._asdict() | {
+        "seconds": round(answered.seconds, 6),
+        "queue_seconds": round(answered.queue_seconds, 6),
+    }
+    if not answered.reason:
+        del fields["reason"]
+    access.info("inference", extra=fields)
 
 
 class _UtcFormatter(logging.Formatter):

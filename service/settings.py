@@ -55,7 +55,10 @@ class Settings(BaseSettings):
         Field(description="Which versions are loaded: all, latest:N or 1,3; by model as in latest:2;digits=all."),
     ] = "latest:2"
     repository_control: Annotated[
-        bool, Field(description="Whether clients may load, unload and promote; if not they get 403.")
+        bool,
+        Field(
+            description="Whether clients may load, promote and recalibrate; with --no-repository-control they get 403."
+        ),
     ] = True
     max_batch_rows: Annotated[int, Field(ge=1, description="Most rows of one run of a model.")] = 64
     max_batch_delay_ms: Annotated[
@@ -84,7 +87,22 @@ class Settings(BaseSettings):
     max_pending_bytes: Annotated[
         int, Field(gt=0, description="Bytes of all bodies that are held at once; further ones are refused at once.")
     ] = 2**30
-    compression: Annotated[bool, Field(description="Whether answers are compressed for clients that accept it.")] = True
+    reservoir_rows: Annotated[
+        int, Field(ge=0, description="Rows of late that are kept of every version, to recalibrate it on; 0 for none.")
+    ] = 0
+    reservoir_bytes: Annotated[int, Field(gt=0, description="Most bytes of the rows that are kept of a version.")] = (
+        64 * 2**20
+    )
+    recalibration_timeout_s: Annotated[
+        float,
+        Field(
+            gt=0, allow_inf_nan=False, description="A recalibration that takes longer is stopped, answered with 504."
+        ),
+    ] = 300.0
+    compression: Annotated[
+        bool,
+        Field(description="Whether answers are compressed for clients that accept it; not with --no-compression."),
+    ] = True
     shutdown_delay_s: Annotated[
         float,
         Field(ge=0, allow_inf_nan=False, description="How long to go on answering on SIGTERM, no longer ready."),
@@ -98,7 +116,9 @@ class Settings(BaseSettings):
     log_format: Annotated[
         Literal["text", "json"], Field(description="Lines for people, or one JSON object a line.")
     ] = "text"
-    access_log: Annotated[bool, Field(description="Whether every inference request is logged.")] = False
+    access_log: Annotated[
+        bool, Field(description="Whether every inference request is logged; --access-log alone is true.")
+    ] = False
     otlp_endpoint: Annotated[
         str, Field(description="Where traces go, OTLP over HTTP, as http://127.0.0.1:4318; empty for no traces.")
     ] = ""

@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from service.settings import Settings
+from tests.committed import DIGITS, copy_as, copy_committed
 from tests.service.running import Server, Service, in_process, over_socket
 from training.recipe import RECIPES, load_recipe
 
@@ -17,20 +19,27 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 README = (ROOT / "README.md").read_text()
 RELATIVE_LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 CURL_BODY = re.compile(r"infer -d '(\{.*?\})'", re.DOTALL)
+COMMAND = re.compile(r"^    ((?:curl|head|tail) (?:.|\n {5,}\S)*)$", re.MULTILINE)
 SHOWN_ANSWER = re.compile(r'^    (\{"model_name".*\})$', re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
-def demo() -> Iterator[Service]:
-    """The service on the committed store."""
-    with in_process(ROOT / "models" / "store") as service:
+def demo_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundles that whoever clones the repository has; tests share them, so none changes them."""
+    return copy_committed(tmp_path_factory.mktemp("demo") / "store").root
+
+
+@pytest.fixture(scope="module")
+def demo(demo_store: Path) -> Iterator[Service]:
+    """The service on them."""
+    with in_process(demo_store) as service:
         yield service
 
 
 @pytest.fixture(scope="module")
-def demo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def demo_server(demo_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The same over a socket."""
-    with over_socket(ROOT / "models" / "store", tmp_path_factory.mktemp("log") / "stderr") as server:
+    with over_socket(demo_store, tmp_path_factory.mktemp("log") / "stderr") as server:
         server.wait_until_ready()
         yield server
 
@@ -98,6 +107,74 @@ def test_the_openapi_page_brings_a_request_that_can_be_tried_out(demo: Service) 
 
     logits = answer.json()["outputs"][0]["data"]
     assert logits.index(max(logits)) == 3
+
+
+def test_every_form_of_the_openapi_page_works_as_it_is_filled_in(tmp_path: Path) -> None:
+    """Whoever presses Execute and nothing else sees answers, not refusals; only to roll back there is nothing yet."""
+    store = copy_committed(tmp_path / "store")
+    refused: dict[str, int] = {}
+
+    with in_process(store.root) as service:
+        for path, methods in service.get("/openapi.json").json()["paths"].items():
+            for method, operation in methods.items():
+                if "unload" not in path:  # for it changes what the others answer
+                    response = service.request(method, _filled_in(path, operation), json=_example_body(operation))
+                    refused |= {} if response.status_code == 200 else {path: response.status_code}
+
+    assert refused == {"/v2/repository/models/{model}/rollback": 409}
+
+
+def _filled_in(path: str, operation: dict[str, Any]) -> str:
+    parameters = [each for each in operation.get("parameters", ()) if each["in"] == "path"]
+    return path.format_map({each["name"]: each["example"] for each in parameters})
+
+
+def _example_body(operation: dict[str, Any]) -> object:
+    content = operation.get("requestBody", {}).get("content", {})
+    return content.get("application/json", {}).get("example")
+
+
+def test_the_statistics_that_the_page_shows_are_those_of_its_two_requests(demo_store: Path) -> None:
+    """All but the times, which no two machines share."""
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    shown = re.search(r'^    (\{"model_stats".*?\})$', page, re.MULTILINE | re.DOTALL)
+    body = CURL_BODY.search(README)
+    assert shown is not None
+    assert body is not None
+
+    with in_process(demo_store) as service:
+        for content in (body[1], "{}"):
+            service.post("/v2/models/digits/infer", content=content.encode())
+        answer = service.get("/v2/models/digits/stats").text
+
+    assert _without_times(answer) == _without_times(shown[1])
+
+
+def _without_times(document: str) -> object:
+    return json.loads(re.sub(r'("ns"|"last_inference"): ?[0-9]+', r"\1: 0", document))
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the pages show requests as curl sends them")
+def test_every_request_that_a_page_shows_is_answered_as_it_is_printed(tmp_path: Path) -> None:
+    """In the order of the pages, after ``make train`` has published a second version."""
+    commands = [command for page in PAGES for command in COMMAND.findall(page.read_text())]
+    store = copy_committed(tmp_path / "store")
+    copy_as(store, DIGITS, version=2)
+
+    with over_socket(store.root, tmp_path / "log") as server:
+        server.wait_until_ready()
+        for command in commands:
+            here = re.sub(r"(http://)?(127\.0\.0\.1|localhost):8000", server.url, command)
+            done = subprocess.run(
+                ["/bin/sh", "-c", here.replace("curl ", "curl --fail-with-body --silent --show-error ")],
+                cwd=tmp_path,
+                capture_output=True,
+                check=False,
+                timeout=60,
+            )
+            assert done.returncode == 0, f"{command}: {done.stdout!r} {done.stderr!r}"
+
+    assert len(commands) >= 10
 
 
 def test_the_training_page_lists_every_recipe() -> None:

@@ -17,10 +17,16 @@ from models.errors import BundleError, ModelsError
 from models.store import Store
 from training.errors import TrainingError
 
+ONLY_TRAINING = frozenset({"lightning", "sklearn", "torch", "yaml"})
+"""What an environment that was made to serve lacks; commands that need none of it work there too."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and say how it went; ``arguments`` are those of the process if none are given."""
     options = _parser().parse_args(arguments)
+    # By default the threads of OpenMP spin while they wait for each other. Where something else wants the same cores a
+    # fit takes several times as long for it; the weights are the same. It has to be said before torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         options.command(options)
         sys.stdout.flush()
@@ -28,6 +34,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (TrainingError, GraphError, ModelsError) as error:
         print(f"bntrain: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        if error.name not in ONLY_TRAINING:
+            raise
+        print(
+            f"bntrain: expected {error.name} to be installed, it is not: this environment only serves; "
+            "`make train` adds what training needs, and so does `pip install '.[training]'` in the clone",
+            file=sys.stderr,
+        )
         return 1
     return 0
 

@@ -48,7 +48,8 @@ def open_named(path: Path) -> tuple[Store, Bundle]:
     Raises:
         ModelsError: If it names none, or the bundle is damaged.
     """
-    path = path.resolve()
+    if ".." in path.parts or len(path.parts) < len(("STORE", "MODEL", "VERSION")):
+        path = path.resolve()  # what is above it is not in its name; else it is told as it was given
     if not VERSION.fullmatch(path.name):
         raise StoreError(f"{path}: expected STORE/MODEL/VERSION, the version a whole number from 1")
     store = Store(path.parent.parent)

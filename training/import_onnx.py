@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from folding import graph
-from folding.errors import GraphError, VerificationError, one_line
+from folding.errors import BatchAxisError, GraphError, VerificationError, one_line
 from folding.folded import FoldedGraph, LayerSource, fold_graph, tidy_unfolded
 from folding.proof import draft, prove
 from folding.rows import read_rows, rows_in_order
@@ -66,6 +66,9 @@ def import_onnx(
         exported = prove(folded, FileReference(taken, folded.unfolded), example, real=real is not None)
     except VerificationError as error:
         raise ImportingError(f"{file}: {error}{_hint(taken, folded, real)}") from error
+    except BatchAxisError as error:
+        told = f" ({batch})" if (batch := _batch_hint(taken)) else ""
+        raise ImportingError(f"{file}: {error}{told}") from error
     except (TrainingError, GraphError) as error:
         raise ImportingError(f"{file}: {error}") from error
     described = NetworkRecord(
@@ -104,11 +107,22 @@ def _hint(file: OnnxFile, graph: FoldedGraph, rows: Mapping[str, NDArray[Any]] |
     told = []
     if file.opset < FOLDED_OPSET:
         told.append(f"it was converted from opset {file.opset}")
-    if file.batch_size is not None:
-        told.append(f"it was made for batches of {file.batch_size}, and is served with any number of rows")
+    if batch := _batch_hint(file):
+        told.append(batch)
     if rows is None and any(-1 in record.shape[1:] for record in graph.inputs):
         told.append(f"axes that vary were tried with {EXAMPLE_SIZE}, real rows may do better")
     return f" ({'; '.join(told)})" if told else ""
+
+
+def _batch_hint(file: OnnxFile) -> str:
+    """How to export a file anew whose batch has one size; empty where it has any."""
+    if file.batch_size is None:
+        return ""
+    axes = ", ".join(f"{value.name!r}: {{0: 'batch'}}" for value in file.model.graph.inputs)
+    return (
+        f"it was made for batches of {file.batch_size}, and is served with any number of rows: export it with a batch "
+        f"of any size, in torch by torch.onnx.export(..., dynamic_shapes={{{axes}}})"
+    )
 
 
 def _example(inputs: Sequence[TensorRecord]) -> list[NDArray[Any]]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from models.bundle import Bundle
 from models.manifest import FoldingRecord, LayerRecord, VerificationRecord
 from models.recalibration import PredictionsRecord, RecalibrationRecord
-from training.networks import NetworkDescription
+
+if TYPE_CHECKING:  # torch may not be installed where a file is imported or a version recalibrated
+    from training.networks import NetworkDescription
 
 
 def print_layers(layers: Sequence[LayerRecord]) -> None:

@@ -57,7 +57,7 @@ def read_version_policy(config: str, model: str) -> VersionPolicy | None:
         InvalidRequest: If it sets anything else, or the policy is none; the text names the field.
     """
     where = "parameters.config"
-    document = _read_mapping(parse_json(config.encode()), where)
+    document = _read_mapping(parse_json(config.encode(), where), where)
     for key in document:
         if key not in ("name", "version_policy"):
             raise InvalidRequest(

@@ -86,6 +86,8 @@ class ModelVersions:
     def update(self, known: Mapping[int, KnownVersion], pin: Pin) -> None:
         """Take over what is known of all versions, and what the store pins; retire the models that no longer answer."""
         before, leases = _leases(self.known), _leases(known)
+        if pin != self.pin and not isinstance(pin, str):  # one that can't be told is a problem, and told as one
+            log.info("model %s is %s", self.name, "no longer pinned" if pin is None else f"pinned to version {pin}")
         self.pin = pin
         default = self._choose_default(leases)
         if default != self.default:

@@ -10,7 +10,7 @@ from models.store import Store
 from service.errors import NotFound, NotReady, ServiceError
 from service.inference.control import Control
 from service.inference.lease import Lease
-from service.inference.model_versions import VersionState
+from service.inference.model_versions import Pin, VersionState
 from service.inference.promotion import Promotion, promote, roll_back, unpin
 from service.inference.served_model import ServedModel
 from service.inference.stored_model import Load, StoredModel
@@ -62,6 +62,16 @@ class Registry:
         """Versions of a model that answer, ascending."""
         model = self._models.get(name)
         return [] if model is None else [str(number) for number in model.versions.ready()]
+
+    def default(self, name: str) -> int | None:
+        """The version of a model that answers where a request names none, if one does."""
+        model = self._models.get(name)
+        return None if model is None else model.versions.default
+
+    def pin(self, name: str) -> Pin:
+        """What the store pins of a model; it may be another version than the default, where that can't be served."""
+        model = self._models.get(name)
+        return None if model is None else model.versions.pin
 
     def served(self) -> list[ServedModel]:
         """Every version that answers, by name and version."""

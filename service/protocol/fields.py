@@ -24,10 +24,14 @@ Json = Any
 """What a JSON parser gives; every use checks before it trusts."""
 
 
-def parse_json(text: bytes) -> Json:
+def parse_json(text: bytes, where: str = "request") -> Json:
     """Parse JSON; beyond the standard, the bare literals NaN, Infinity and -Infinity are numbers.
 
     Other servers of the protocol read and write them, and there is no other way to say them in JSON.
+
+    Args:
+        text: In UTF-8.
+        where: What it is called in an error.
 
     Raises:
         InvalidRequest: If it is no JSON, the text says where; or if it is nested too deeply.
@@ -36,28 +40,28 @@ def parse_json(text: bytes) -> Json:
         document = orjson.loads(text)
     except orjson.JSONDecodeError:
         # Rare, so slow is fine: the literals, or an error whose place the standard library names best.
-        document = _parse_literals(text)
+        document = _parse_literals(text, where)
     # What opens nothing more often than that can't be nested more deeply.
     if text.count(b"[") + text.count(b"{") > MAX_NESTING:
-        _refuse_deep(document)
+        _refuse_deep(document, where)
     return document
 
 
-def _parse_literals(text: bytes) -> Json:
+def _parse_literals(text: bytes, where: str) -> Json:
     try:
         return json.loads(text, parse_float=_float)
     except UnicodeDecodeError as error:
-        raise InvalidRequest(f"request: expected JSON in UTF-8, got {error.reason} at byte {error.start}") from error
+        raise InvalidRequest(f"{where}: expected JSON in UTF-8, got {error.reason} at byte {error.start}") from error
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}"
-        raise InvalidRequest(f"request: expected JSON, got something else at {place}: {error.msg}") from error
+        raise InvalidRequest(f"{where}: expected JSON, got something else at {place}: {error.msg}") from error
     except ValueError as error:
-        raise InvalidRequest("request: expected JSON with numbers that fit into 64 bits, got a larger one") from error
+        raise InvalidRequest(f"{where}: expected JSON with numbers that fit into 64 bits, got a larger one") from error
     except RecursionError as error:
-        raise _too_deep() from error
+        raise _too_deep(where) from error
 
 
-def _refuse_deep(document: Json) -> None:
+def _refuse_deep(document: Json, where: str) -> None:
     """Refuse what is nested too deeply, level by level: nothing here may recurse as deeply as a client likes."""
     level: list[Json] = [[document]]
     for _ in range(MAX_NESTING + 1):
@@ -65,11 +69,11 @@ def _refuse_deep(document: Json) -> None:
         level = [item for item in items if isinstance(item, (list, dict))]
         if not level:
             return
-    raise _too_deep()
+    raise _too_deep(where)
 
 
-def _too_deep() -> InvalidRequest:
-    return InvalidRequest(f"request: expected JSON that is nested at most {MAX_NESTING} times, got a deeper one")
+def _too_deep(where: str) -> InvalidRequest:
+    return InvalidRequest(f"{where}: expected JSON that is nested at most {MAX_NESTING} times, got a deeper one")
 
 
 def complaint(where: str, expected: str, got: Json) -> InvalidRequest:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from models.datatypes import DATATYPES, Datatype
 from service.errors import InvalidRequest
 from service.protocol.fields import Json, complaint, read_list
-from service.protocol.strings import strings_from_json
+from service.protocol.strings import strings_of
 
 BINARY_ONLY: frozenset[Datatype] = frozenset({"FP16", "BF16"})
 """Datatypes that other servers of the protocol refuse as JSON numbers, and so does this one."""
@@ -33,6 +33,15 @@ ACCEPTED_TYPES: Mapping[str, frozenset[type]] = {
     "O": frozenset({str}),
 }
 """By the kind of the tensor's datatype, what JSON may hold: a fraction is no whole number, and true is no 1."""
+
+EXPECTED: Mapping[str, str] = {
+    "b": "true or false",
+    "i": "a whole number",
+    "u": "a whole number",
+    "f": "a number",
+    "O": "a string",
+}
+"""The same for people."""
 
 PARSED_AS: Mapping[str, tuple[Literal["i", "u", "d"], np.dtype[Any]]] = {
     "i": ("i", np.dtype(np.int64)),
@@ -91,31 +100,50 @@ def _from_parser(data: simdjson.Array, dtype: np.dtype[Any]) -> NDArray[Any] | N
 
 def _from_values(values: list[Json], datatype: Datatype, where: str) -> NDArray[Any]:
     dtype = DATATYPES[datatype]
-    numbers = _flatten(values, datatype, where)
-    if not ACCEPTED_TYPES[dtype.kind].issuperset(map(type, numbers)):
-        raise complaint(where, f"values of {datatype}", values)
+    flat, lengths = _flatten(values, where)
+    accepted = ACCEPTED_TYPES[dtype.kind]
+    if not accepted.issuperset(map(type, flat)):
+        index = next(index for index, value in enumerate(flat) if type(value) not in accepted)
+        raise complaint(_place(where, index, lengths), f"{EXPECTED[dtype.kind]} ({datatype})", flat[index])
     if datatype == "BYTES":
-        return strings_from_json(numbers, where)
+        try:
+            return strings_of([value.encode() for value in flat])
+        except UnicodeEncodeError as error:  # half of a surrogate pair, which UTF-8 can't say
+            place = _place(where, flat.index(error.object), lengths)
+            raise complaint(place, "a string of Unicode characters (BYTES)", error.object) from error
     try:
         with np.errstate(over="ignore"):
-            array = np.array(numbers, dtype)
+            array = np.array(flat, dtype)
     except OverflowError as error:
-        raise _does_not_fit(numbers, datatype, where) from error
-    if dtype.kind == "f" and not all(abs(numbers[index]) == math.inf for index in np.flatnonzero(np.isinf(array))):
-        raise _does_not_fit(numbers, datatype, where)
+        raise _does_not_fit(flat, datatype, where, lengths) from error
+    if dtype.kind == "f" and not all(abs(flat[index]) == math.inf for index in np.flatnonzero(np.isinf(array))):
+        raise _does_not_fit(flat, datatype, where, lengths)
     return array
 
 
-def _flatten(data: list[Json], datatype: Datatype, where: str) -> list[Json]:
-    """All values of nested lists, row by row; lists of one level must be of one length."""
+def _flatten(data: list[Json], where: str) -> tuple[list[Json], list[int]]:
+    """All values of nested lists, row by row, and how long the lists of each level are: all of one length."""
+    lengths = [len(data)]
     while data and type(data[0]) is list:
+        length = len(data[0])
         if any(type(item) is not list for item in data) or len(set(map(len, data))) > 1:
-            raise complaint(where, f"values of {datatype} in lists of equal length", data)
+            index = next(i for i, item in enumerate(data) if type(item) is not list or len(item) != length)
+            raise complaint(_place(where, index, lengths), f"a list of {length}, as the first one is", data[index])
+        lengths.append(length)
         data = list(chain.from_iterable(data))
-    return data
+    return data, lengths
 
 
-def _does_not_fit(numbers: list[Json], datatype: Datatype, where: str) -> InvalidRequest:
+def _place(where: str, index: int, lengths: Sequence[int]) -> str:
+    """What a value is called in the lists that it came in, of all values the one at ``index``."""
+    parts = []
+    for length in reversed(lengths):
+        index, part = divmod(index, length)
+        parts.append(f"[{part}]")
+    return where + "".join(reversed(parts))
+
+
+def _does_not_fit(flat: list[Json], datatype: Datatype, where: str, lengths: Sequence[int]) -> InvalidRequest:
     """The error that names the first number beyond a datatype's range."""
     dtype = DATATYPES[datatype]
     low: float
@@ -124,7 +152,7 @@ def _does_not_fit(numbers: list[Json], datatype: Datatype, where: str) -> Invali
         low, high = float(np.finfo(dtype).min), float(np.finfo(dtype).max)
     else:
         low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
-    for index, number in enumerate(numbers):
+    for index, number in enumerate(flat):
         if (number < low or number > high) and abs(number) != math.inf:
-            return complaint(f"{where}[{index}]", f"a value that {datatype} can hold", number)
+            return complaint(_place(where, index, lengths), f"a value that {datatype} can hold", number)
     raise AssertionError("called for numbers of which one does not fit")

@@ -13,7 +13,6 @@ import orjson
 from numpy.typing import NDArray
 
 from service.errors import InvalidRequest
-from service.protocol.fields import Json, complaint
 
 LENGTH_BYTES = 4
 
@@ -27,18 +26,6 @@ def strings_of(values: Iterable[bytes]) -> Strings:
     array = np.empty(len(listed), object)
     array[:] = listed
     return array
-
-
-def strings_from_json(values: list[Json], where: str) -> Strings:
-    """JSON strings as a flat tensor.
-
-    Raises:
-        InvalidRequest: If one is no string, or half of a surrogate pair, which UTF-8 can't say.
-    """
-    try:
-        return strings_of([value.encode() for value in values])
-    except (AttributeError, UnicodeEncodeError) as error:
-        raise complaint(where, "strings in a tensor of BYTES", values) from error
 
 
 def strings_from_bytes(data: memoryview, count: int, where: str) -> Strings:

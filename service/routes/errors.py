@@ -43,6 +43,9 @@ STATUS: Mapping[type[ServiceError], int] = {
     StoreUnwritable: 503,
     DeadlineExceeded: 504,
 }
+SHOWN_CHARACTERS = 120
+"""Of a path that nothing answers, in a sentence."""
+
 INTERNAL_ERROR = "internal error; the service's log has the details"
 
 log = logging.getLogger(__name__)
@@ -85,6 +88,15 @@ def error_response(status: int, message: str, headers: Mapping[str, str] | None 
     return JSONResponse({"error": message}, status, headers)
 
 
+def wrong_method(path: str, method: str, allowed: str) -> str:
+    """The sentence on a method that a path has none of; ``allowed`` as the header ``Allow`` has them."""
+    return f"{_shown(path)}: expected {' or '.join(sorted(allowed.split(', ')))}, got {method}"
+
+
+def _shown(path: str) -> str:
+    return path if len(path) <= SHOWN_CHARACTERS else f"{path[:SHOWN_CHARACTERS]}..."
+
+
 # Starlette's handlers are typed for any exception; each is registered for the one that it asserts.
 async def _service_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ServiceError)
@@ -98,9 +110,14 @@ async def _validation_error(_request: Request, error: Exception) -> JSONResponse
     return error_response(422, f"{field}: {problem['msg']}, got {problem.get('input')!r}")
 
 
-async def _http_error(_request: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return error_response(error.status_code, error.detail, error.headers)
+    path, message = request.url.path, error.detail
+    if error.status_code == 404:
+        message = f"path: expected one that /openapi.json lists and /docs shows, got {_shown(path)}"
+    elif error.status_code == 405 and error.headers is not None:
+        message = wrong_method(path, request.method, error.headers["Allow"])
+    return error_response(error.status_code, message, error.headers)
 
 
 async def _unexpected_error(request: Request, error: Exception) -> JSONResponse:

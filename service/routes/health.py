@@ -55,6 +55,8 @@ async def ready(models: Models) -> Ready:
     """Whether the store was read and at least one model of it can answer; 503 if not."""
     if not models.loaded.is_set():
         raise NotReady("the store is still being loaded")
+    if not models.index():
+        raise NotReady("the store holds no model: it is empty, or not there; what is published to it is served at once")
     if not models.served():
         raise NotReady("the store holds no model that can be served; POST /v2/repository/index says why")
     return Ready(ready=True)

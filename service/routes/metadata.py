@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from models.datatypes import Datatype
 from models.manifest import TensorRecord
 from service.inference.model_config import PLATFORM
+from service.inference.registry import Registry
 from service.inference.served_model import ServedModel
 from service.routes.dependencies import DefaultVersion, Models, NamedVersion
 
@@ -54,8 +55,17 @@ class ModelMetadata(BaseModel):
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
     properties: dict[str, str] = Field(
-        description="Where it really runs, where it was asked to, and on how many threads.",
-        examples=[{"device": "cpu", "requested_device": "auto", "threads": "2"}],
+        description="Where it really runs, where it was asked to, and on how many threads; which version of the model "
+        "answers where a request names none, and which one is pinned to do so: none, if the highest does.",
+        examples=[
+            {
+                "device": "cpu",
+                "requested_device": "auto",
+                "threads": "2",
+                "default_version": "1",
+                "pinned_version": "none",
+            }
+        ],
     )
 
 
@@ -81,16 +91,17 @@ async def model_list(models: Models) -> ModelList:
 @router.get("/v2/models/{model}")
 async def model_metadata(served: DefaultVersion, models: Models) -> ModelMetadata:
     """What the model's default version takes and gives."""
-    return _describe(served, models.ready_versions(served.name))
+    return _describe(served, models, models.ready_versions(served.name))
 
 
 @router.get("/v2/models/{model}/versions/{version}")
-async def version_metadata(served: NamedVersion) -> ModelMetadata:
+async def version_metadata(served: NamedVersion, models: Models) -> ModelMetadata:
     """What this version takes and gives."""
-    return _describe(served, [served.version])
+    return _describe(served, models, [served.version])
 
 
-def _describe(served: ServedModel, versions: list[str]) -> ModelMetadata:
+def _describe(served: ServedModel, models: Registry, versions: list[str]) -> ModelMetadata:
+    default, pin = models.default(served.name), models.pin(served.name)
     return ModelMetadata(
         name=served.name,
         versions=versions,
@@ -101,6 +112,8 @@ def _describe(served: ServedModel, versions: list[str]) -> ModelMetadata:
             "device": served.device,
             "requested_device": served.requested_device,
             "threads": str(served.threads),
+            "default_version": "none" if default is None else str(default),
+            "pinned_version": "none" if pin is None else str(pin),
         },
     )
 

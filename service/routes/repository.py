@@ -70,7 +70,7 @@ class UnloadRequest(BaseModel):
 class PromoteRequest(BaseModel):
     """Which version is to answer where a request names none."""
 
-    version: str | int = Field(examples=["3"])
+    version: str | int = Field(examples=["1"])
 
 
 class DefaultChange(BaseModel):
@@ -93,7 +93,7 @@ def _body(model: type[BaseModel], example: Json, *, required: bool = False) -> d
     }
 
 
-@router.post("/v2/repository/index", openapi_extra=_body(IndexRequest, {"ready": True}))
+@router.post("/v2/repository/index", openapi_extra=_body(IndexRequest, {}))
 async def index(request: Request, models: Models) -> list[IndexEntry]:
     """Every version in the store, whether it answers, and why not."""
     document = await _read_document(request)
@@ -131,7 +131,7 @@ async def unload(request: Request, models: ControlledModels, model: ModelName) -
     return Response()
 
 
-@router.post(f"{MODEL}/promote", openapi_extra=_body(PromoteRequest, {"version": "3"}, required=True))
+@router.post(f"{MODEL}/promote", openapi_extra=_body(PromoteRequest, {"version": "1"}, required=True))
 async def promote(request: Request, models: ControlledModels, model: ModelName) -> DefaultChange:
     """Let a version answer where a request names none; it is loaded and tested first, and the store remembers it."""
     version = (await _read_document(request)).get("version")

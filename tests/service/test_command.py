@@ -1,6 +1,7 @@
 import json
 import signal
 import socket
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -21,13 +22,30 @@ def test_help_names_every_setting_and_is_a_success() -> None:
     assert [flag for flag in flags if flag not in finished.stdout] == []
 
 
-def test_an_unknown_flag_is_not_understood() -> None:
+def test_its_version_is_that_of_the_package() -> None:
+    finished = command("--version")
+
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert finished.stdout == f"bnserve {version('bnserve')}\n"
+
+
+def test_an_unknown_flag_is_told_in_one_sentence_with_what_may_be_meant() -> None:
     flag = "--prot"
 
     finished = command(flag, "80")
 
     assert (finished.returncode, finished.stdout) == (2, "")
-    assert "bnserve: error: unrecognized arguments: --prot" in finished.stderr
+    assert finished.stderr == "bnserve: expected a flag, got '--prot'; did you mean --port?\n"
+
+
+def test_a_variable_that_is_no_setting_is_warned_about(tiny: Store, tmp_path: Path) -> None:
+    variables = {"BNSERVE_WOKERS": "2", "BNSERVE_LOG_LEVEL": "warning"}
+
+    with over_socket(tiny.root, tmp_path / "log", **variables):
+        written = (tmp_path / "log").read_text()
+
+    assert written.count("\n") == 1
+    assert "BNSERVE_WOKERS: expected a variable of a setting, this is none; did you mean BNSERVE_WORKERS?" in written
 
 
 @pytest.mark.parametrize(
@@ -85,6 +103,7 @@ def test_a_port_that_is_taken_is_told_in_one_sentence(tiny: Store) -> None:
     assert finished.stderr.startswith("bnserve: ")
     assert str(port) in finished.stderr
     assert "in use" in finished.stderr
+    assert "--port takes another one" in finished.stderr
     assert finished.stderr.count("\n") == 1
 
 
@@ -97,6 +116,30 @@ def test_a_host_that_is_not_there_is_told_in_one_sentence(tiny: Store) -> None:
     assert finished.stderr.startswith("bnserve: ")
     assert host in finished.stderr
     assert finished.stderr.count("\n") == 1
+
+
+def test_a_store_that_is_a_file_is_told_in_one_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "bundle.zip"
+    file.write_bytes(b"")
+
+    finished = command("--store", str(file), "--port", "0")
+
+    assert (finished.returncode, finished.stdout) == (1, "")
+    assert finished.stderr == f"bnserve: store: expected a folder, got a file: {file}\n"
+
+
+@pytest.mark.parametrize(("there", "found"), [(True, "no model in it yet"), (False, "there is no such folder yet")])
+def test_a_store_without_models_is_served_and_warned_about(tmp_path: Path, *, there: bool, found: str) -> None:
+    """It may be filled later; but it is more often a folder that was misspelt."""
+    folder = tmp_path / "modles"
+    if there:
+        folder.mkdir()
+
+    with over_socket(folder, tmp_path / "log", "--log-level", "warning") as server:
+        status = httpx.get(f"{server.url}/v2/health/live", timeout=20).status_code
+
+    assert status == 200
+    assert f": store {folder}: {found}; what is published there is served at once\n" in server.log.read_text()
 
 
 def test_it_prints_where_to_look_once_it_listens(tiny: Store, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """This module tests the command over a real socket, with clients that know nothing of it."""
 
 import http.client
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,10 +17,9 @@ from sklearn.datasets import load_digits
 from tritonclient.utils import InferenceServerException
 
 from models.store import Store
-from tests.damage import change_manifest
+from tests.committed import DIGITS, copy_as, copy_committed
 from tests.service.running import Server, over_socket
 
-BUNDLE = Path(__file__).parents[2] / "models" / "store" / "digits" / "1"
 ROWS = 100
 INFER = "/v2/models/digits/infer"
 
@@ -30,16 +28,7 @@ Array = NDArray[Any]
 
 def store_with_digits(root: Path) -> Store:
     """A store of its own with a copy of the committed bundle."""
-    shutil.copytree(BUNDLE, root / "digits" / "1")
-    return Store(root)
-
-
-def publish_copy(store: Store, version: int) -> None:
-    """Publish the bundle once more: seen whole or not at all."""
-    hidden = store.root / "digits" / ".copying"
-    shutil.copytree(BUNDLE, hidden)
-    change_manifest(hidden, lambda manifest: manifest.update(version=version))
-    hidden.rename(store.bundle_path("digits", version))
+    return copy_committed(root, DIGITS)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +68,7 @@ def expected(digits: tuple[Array, Array]) -> Array:
     """What ONNX Runtime answers in this process, on one thread as the server does."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(BUNDLE / "model.onnx", options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(DIGITS / "model.onnx", options, providers=["CPUExecutionProvider"])
     answer: Array = session.run(["logits"], {"image": digits[0]})[0]
     return answer
 
@@ -198,7 +187,13 @@ def test_triton_reads_the_metadata_of_a_model(triton: Any, version: str) -> None
         "platform": "onnxruntime_onnx",
         "inputs": [image],
         "outputs": [{"name": "logits", "datatype": "FP32", "shape": [-1, 10]}],
-        "properties": {"device": "cpu", "requested_device": "cpu", "threads": "1"},
+        "properties": {
+            "device": "cpu",
+            "requested_device": "cpu",
+            "threads": "1",
+            "default_version": "1",
+            "pinned_version": "none",
+        },
     }
 
 
@@ -317,7 +312,7 @@ def test_a_new_version_is_served_soon_and_no_request_fails(tmp_path: Path, digit
         server.wait_until_ready()
         answers = [client.post(INFER, json=request)]
 
-        publish_copy(store, 2)
+        copy_as(store, DIGITS, version=2)
         published = time.monotonic()
         while answers[-1].json().get("model_version") != "2" and time.monotonic() < published + 5:
             answers.append(client.post(INFER, json=request))
@@ -329,7 +324,7 @@ def test_a_new_version_is_served_soon_and_no_request_fails(tmp_path: Path, digit
 
 def test_a_pin_rolls_back_soon_and_no_request_fails(tmp_path: Path, digits: tuple[Array, Array]) -> None:
     store = store_with_digits(tmp_path / "store")
-    publish_copy(store, 2)
+    copy_as(store, DIGITS, version=2)
     request = as_json(digits[0][:1])
     with over_socket(store.root, tmp_path / "log") as server, httpx.Client(base_url=server.url) as client:
         server.wait_until_ready("/v2/models/digits/versions/2/ready")

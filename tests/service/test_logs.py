@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.logs import (
+    Answered,
     JsonFormatter,
     TextFormatter,
     accept_request_id,
@@ -175,8 +176,17 @@ def test_new_ids_are_accepted_and_never_the_same() -> None:
 def test_an_inference_request_is_one_line_of_fields(lines: io.StringIO) -> None:
     expected = {"model": "digits", "version": "2", "status": 200, "rows": 3, "seconds": 0.001235, "queue_seconds": 0.0}
 
-    log_request("digits", "2", status=200, rows=3, seconds=0.00123456, queue_seconds=0.0)
+    log_request(Answered("digits", "2", status=200, rows=3, seconds=0.00123456, queue_seconds=0.0))
 
     line = json.loads(lines.getvalue())
     assert (line["logger"], line["level"], line["message"]) == ("service.access", "INFO", "inference")
     assert {key: line[key] for key in expected} == expected
+    assert "reason" not in line
+
+
+def test_one_that_was_refused_says_why(lines: io.StringIO) -> None:
+    refused = Answered("digits", "", status=404, rows=0, seconds=0.0, queue_seconds=0.0, reason="there is none")
+
+    log_request(refused)
+
+    assert json.loads(lines.getvalue())["reason"] == "there is none"

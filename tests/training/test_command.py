@@ -1,18 +1,22 @@
+import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import training
 from models.bundle import MODEL_FILE, NORMALIZATION_FILE, PARAMETERS_FILE, SAMPLE_FILE, Bundle
 from models.manifest import MANIFEST_FILE
 from models.store import Store
+from tests.committed import DIGITS, copy_committed
 from training.__main__ import main
 
 ROOT = Path(training.__file__).parents[1]
+NAMED = ("--input-shape", "3,32,32", "--name", "mine")
 FIT = ["fit", "digits-mlp", "--set", "epochs=1"]
 
 
@@ -148,6 +152,60 @@ def test_help_is_there_before_torch_could_be_imported() -> None:
     assert finished.stdout.startswith("usage: bntrain")
     assert "training.errors" in imported
     assert imported & {"torch", "lightning", "onnx", "onnxruntime", "sklearn"} == set()
+
+
+@pytest.mark.parametrize(("given", "used"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+def test_threads_that_wait_sleep_unless_whoever_runs_the_command_says_otherwise(
+    given: dict[str, str], used: str
+) -> None:
+    program = "import os; from training.__main__ import main; main(['networks']); print(os.environ['OMP_WAIT_POLICY'])"
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | given
+
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        cwd=ROOT,
+        env=environment,
+    )
+
+    assert done.stdout.splitlines()[-1] == used
+
+
+def without_torch(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process that can't import what an environment made to serve lacks."""
+    program = (
+        "import sys; sys.modules.update(dict.fromkeys(['lightning', 'sklearn', 'torch', 'yaml'])); "
+        "from training.__main__ import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=ROOT)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["fit", "digits"], ["networks"], ["verify", str(DIGITS)], ["export", "--network", "vgg", *NAMED]],
+    ids=lambda arguments: arguments[0],
+)
+def test_an_environment_that_only_serves_says_what_to_install(arguments: list[str]) -> None:
+    done = without_torch(*arguments)
+
+    assert done.returncode == 1
+    assert re.fullmatch(
+        r"bntrain: expected (torch|yaml|lightning) to be installed, .*`make train` .*'\.\[training\]'.*\n", done.stderr
+    )
+
+
+def test_an_environment_that_only_serves_can_recalibrate(tmp_path: Path) -> None:
+    store, rows = copy_committed(tmp_path / "store", DIGITS), tmp_path / "rows.npz"
+    np.savez(rows, image=store.open("digits", 1).sample().inputs["image"])
+
+    done = without_torch("recalibrate", str(store.bundle_path("digits", 1)), str(rows), "--prior-rows", "1000")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert store.versions("digits") == [1, 2]
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -300,7 +301,44 @@ def test_an_output_that_does_not_follow_the_batch_is_named(tmp_path: Path) -> No
 
     message = refusal(images(batch=2, tail=tail, more={"shape": integers(2, CHANNELS)}), tmp_path)
 
-    assert message == "logits: expected a first axis that varies with the rows, got shape [4, 5]"
+    assert message == (
+        "logits: expected a first axis that varies with the rows, got shape [4, 5] "
+        "(it was made for batches of 2, and is served with any number of rows: export it with a batch of any size, "
+        "in torch by torch.onnx.export(..., dynamic_shapes={'image': {0: 'batch'}}))"
+    )
+
+
+class OffsetByRow(nn.Module):
+    """Adds a tensor that it makes as large as the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 4)
+        self.norm = nn.BatchNorm1d(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(rows, 3)`` to ``(rows, 4)``."""
+        return self.norm(self.linear(x)).relu() + torch.ones(x.shape[0], 1).cumsum(1)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # torch's exporter uses what torch deprecates
+def test_a_file_of_torch_that_is_refused_for_its_batch_is_taken_once_it_is_exported_as_the_refusal_says(
+    tmp_path: Path,
+) -> None:
+    """It writes the number of rows into whatever is computed from it, unless it is told that the axis varies."""
+    network = OffsetByRow().eval()
+    arguments: dict[str, Any] = {"args": (torch.randn(2, 3),), "dynamo": True, "verbose": False}
+    file = tmp_path / "offset.onnx"
+    torch.onnx.export(network, f=file, **arguments)
+    with pytest.raises(ImportingError) as refused:
+        import_onnx(file, store=tmp_path / "store", name="imported", allow_untrained=True)
+    advice = re.search(r"dynamic_shapes=(\{.*\})\)\)$", str(refused.value))
+    assert advice is not None
+
+    torch.onnx.export(network, f=file, **arguments, dynamic_shapes=ast.literal_eval(advice[1]))
+    bundle = import_onnx(file, store=tmp_path / "store", name="imported", allow_untrained=True)
+
+    assert bundle.manifest.outputs[0].shape == (-1, 4)
 
 
 def test_rows_that_a_larger_batch_would_mix_are_refused(tmp_path: Path) -> None:
@@ -310,7 +348,8 @@ def test_rows_that_a_larger_batch_would_mix_are_refused(tmp_path: Path) -> None:
 
     assert re.match(r"logits: on random rows the folded graph is .* off the network", message)
     assert message.endswith(
-        "(it was converted from opset 17; it was made for batches of 1, and is served with any number of rows)"
+        "(it was converted from opset 17; it was made for batches of 1, and is served with any number of rows: export "
+        "it with a batch of any size, in torch by torch.onnx.export(..., dynamic_shapes={'image': {0: 'batch'}}))"
     )
 
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import models
 from folding.errors import VerificationError
 from folding.proof import SAMPLE_ROWS
 from folding.verify import OUTPUT_TOLERANCE
@@ -15,6 +14,7 @@ from models.bundle import MODEL_FILE, NORMALIZATION_FILE, PARAMETERS_FILE, SAMPL
 from models.errors import StoreError
 from models.manifest import NetworkRecord
 from models.store import Store
+from tests.committed import BUNDLES
 from tests.damage import replace_arrays
 from tests.drafts import draft
 from tests.training.examples import short_recipe
@@ -27,8 +27,6 @@ from training.normalization import normalization_layers
 from training.population import estimate_population_statistics
 from training.recipe import Recipe
 from training.verify_bundle import verify_bundle
-
-COMMITTED = sorted((Path(models.__file__).parent / "store").glob("*/1"))
 
 
 class Liar(MLP):
@@ -219,7 +217,7 @@ def test_every_layer_of_the_committed_recipe_is_folded(digits: Bundle) -> None:
     assert [layer.placement for layer in layers] == ["folded-backward"] * 4
 
 
-@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", BUNDLES, ids=lambda path: path.parent.name)
 def test_a_committed_bundle_opens_and_verifies(path: Path) -> None:
     bundle = Store(path.parents[1]).open(path.parent.name, int(path.name))
 
@@ -229,7 +227,7 @@ def test_a_committed_bundle_opens_and_verifies(path: Path) -> None:
     assert max(errors) <= OUTPUT_TOLERANCE
 
 
-@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", BUNDLES, ids=lambda path: path.parent.name)
 def test_a_committed_bundle_is_as_good_as_it_says(path: Path) -> None:
     bundle = Bundle.open(path)
 

@@ -65,6 +65,29 @@ def test_the_command_publishes_the_next_version_which_is_not_the_default(
     assert printed.out.splitlines()[-1].startswith(f"published {copied.bundle_path('digits-mlp', 2)}; ")
 
 
+@pytest.mark.parametrize("given", ["store/digits-mlp/1", "./store/digits-mlp/1/"])
+def test_what_was_published_is_told_as_the_store_was_given(
+    given: str, copied: Store, rows: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(copied.root.parent)
+
+    code = main(["recalibrate", given, str(rows), "--labels", "digit"])
+
+    assert code == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("published store/digits-mlp/2; ")
+
+
+def test_a_version_may_be_given_from_inside_its_store(
+    copied: Store, rows: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(copied.root / "digits-mlp")
+
+    code = main(["recalibrate", "1", str(rows), "--labels", "digit"])
+
+    assert (code, copied.versions("digits-mlp")) == (0, [1, 2])
+    assert capsys.readouterr().out.splitlines()[-1].startswith("published /")
+
+
 def test_statistics_that_fit_make_up_for_a_shift(copied: Store, rows: Path) -> None:
     bundle = copied.open("digits-mlp", 1)
     arrays = np.load(rows)

@@ -163,7 +163,7 @@ WHERE = "parameters.config"
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ("", "request: expected JSON"),
+        ("", f"{WHERE}: expected JSON"),
         ("[]", f"{WHERE}: expected an object, got []"),
         (
             '{"max_batch_size": 8}',

@@ -44,6 +44,20 @@ def test_without_its_pin_a_model_answers_with_the_highest_version(store: Store, 
     assert registry.find("tiny").version == "2"
 
 
+def test_every_change_of_the_pin_is_logged_once(
+    store: Store, registry: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(store, 2)
+    caplog.set_level(logging.INFO)
+
+    for change in (lambda: None, lambda: store.pin_version("tiny", 2), lambda: None, lambda: store.unpin("tiny")):
+        change()
+        refresh(registry)
+
+    told = [message for message in caplog.messages if "pinned" in message]
+    assert told == ["model tiny is pinned to version 2", "model tiny is no longer pinned"]
+
+
 def test_a_pin_to_a_damaged_version_leaves_the_default_as_it_was(
     store: Store, registry: Registry, caplog: pytest.LogCaptureFixture
 ) -> None:

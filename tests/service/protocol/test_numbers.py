@@ -46,7 +46,7 @@ def test_the_refusal_names_the_number_that_does_not_fit() -> None:
     with pytest.raises(InvalidRequest) as refusal:
         array_of(data, "UINT8", "inputs[0].data")
 
-    assert str(refusal.value) == "inputs[0].data[3]: expected a value that UINT8 can hold, got 256"
+    assert str(refusal.value) == "inputs[0].data[1][1]: expected a value that UINT8 can hold, got 256"
 
 
 @pytest.mark.parametrize("number", [1e39, -1e39, 3.5e38, 1e308, 10**39])
@@ -116,26 +116,51 @@ def test_what_is_no_number_of_the_datatype_is_refused(datatype: Datatype, misfit
     with pytest.raises(InvalidRequest) as refusal:
         array_of(data, datatype, "inputs[0].data")
 
-    assert str(refusal.value).startswith("inputs[0].data")
-    assert f"expected values of {datatype}" in str(refusal.value)
+    index = 1 if among == "last" else 0
+    kind = {"BOOL": "true or false", "FP32": "a number"}.get(datatype, "a whole number")
+    shown = json.dumps(MISFITS[misfit])
+    assert str(refusal.value) == f"inputs[0].data[{index}]: expected {kind} ({datatype}), got {shown}"
+
+
+@pytest.mark.parametrize(
+    ("data", "place"),
+    [
+        ([*range(17), "x", *range(5)], "data[17]"),
+        ([[[1, 2], [3, 4]], [[5, 6], ["x", 8]]], "data[1][1][0]"),
+        ([["x"]], "data[0][0]"),
+    ],
+)
+def test_the_refusal_names_what_is_wrong_and_where_it_lies_in_its_lists(data: list[Any], place: str) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        array_of(data, "FP32", "data")
+
+    assert str(refusal.value) == f'{place}: expected a number (FP32), got "x"'
 
 
 @pytest.mark.parametrize("number", [0, 1, 0.0])
 def test_a_number_is_no_bool(number: float) -> None:
     data = [True, number]
 
-    with pytest.raises(InvalidRequest, match=r"^data: expected values of BOOL"):
+    with pytest.raises(InvalidRequest, match=r"^data\[1\]: expected true or false \(BOOL\), got [01]"):
         array_of(data, "BOOL", "data")
 
 
-@pytest.mark.parametrize("data", [[[1], [2, 3]], [1, [2]], [[1], 2], [[], [1]], [[[1]], [[1], [2]]], [[[1]], [1]]])
-def test_ragged_lists_are_refused(data: list[Any]) -> None:
-    where = "inputs[0].data"
-
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ([[1], [2, 3]], "data[1]: expected a list of 1, as the first one is, got [2, 3]"),
+        ([[], [1]], "data[1]: expected a list of 0, as the first one is, got [1]"),
+        ([[1], 2], "data[1]: expected a list of 1, as the first one is, got 2"),
+        ([1, [2]], "data[1]: expected a number (FP32), got [2]"),
+        ([[[1]], [[1], [2]]], "data[1]: expected a list of 1, as the first one is, got [[1], [2]]"),
+        ([[[1]], [1]], "data[1][0]: expected a list of 1, as the first one is, got 1"),
+    ],
+)
+def test_ragged_lists_are_refused_where_they_are(data: list[Any], sentence: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        array_of(data, "FP32", where)
+        array_of(data, "FP32", "data")
 
-    assert str(refusal.value).startswith("inputs[0].data: expected values of FP32")
+    assert str(refusal.value) == sentence
 
 
 @pytest.mark.parametrize("data", [1, None, "1", {"0": 1}, True])
@@ -180,8 +205,8 @@ def test_what_is_no_string_is_refused(misfit: object) -> None:
     with pytest.raises(InvalidRequest) as refusal:
         array_of(data, "BYTES", "inputs[0].data")
 
-    assert str(refusal.value).startswith("inputs[0].data: expected ")
-    assert "BYTES" in str(refusal.value)
+    assert str(refusal.value).startswith("inputs[0].data[1]: expected a string ")
+    assert "(BYTES), got " in str(refusal.value)
 
 
 def test_nested_lists_are_read_row_by_row() -> None:

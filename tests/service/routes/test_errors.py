@@ -46,32 +46,52 @@ def test_an_error_that_the_table_lacks_has_the_status_of_its_base() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status", "message"),
+    ("method", "path", "got"),
     [
-        ("GET", "/nothing", 404, "Not Found"),
-        ("GET", "/v2/nothing", 404, "Not Found"),
-        ("GET", "/v1/models", 404, "Not Found"),
-        ("GET", "/docs/assets/nothing.js", 404, "Not Found"),
-        ("GET", "/docs/assets/../../app.py", 404, "Not Found"),
-        ("GET", "/docs/assets/%2e%2e/__init__.py", 404, "Not Found"),
-        ("POST", "/v2/models/tiny/load", 404, "Not Found"),
-        ("POST", "/v2", 405, "Method Not Allowed"),
-        ("POST", "/v2/health/live", 405, "Method Not Allowed"),
-        ("DELETE", "/v2/models/tiny", 405, "Method Not Allowed"),
-        ("GET", "/v2/repository/index", 405, "Method Not Allowed"),
-        ("POST", "/metrics", 405, "Method Not Allowed"),
-        ("POST", "/openapi.json", 405, "Method Not Allowed"),
+        ("GET", "/nothing", "/nothing"),
+        ("GET", "/v2/nothing", "/v2/nothing"),
+        ("GET", "/v1/models", "/v1/models"),
+        ("GET", f"/{'a' * 200}", f"/{'a' * 119}..."),
+        ("GET", "/docs/assets/nothing.js", "/docs/assets/nothing.js"),
+        ("GET", "/docs/assets/../../app.py", "/app.py"),
+        ("GET", "/docs/assets/%2e%2e/__init__.py", "/docs/assets/../__init__.py"),
+        ("POST", "/v2/models/tiny/load", "/v2/models/tiny/load"),
     ],
 )
-def test_the_errors_of_the_framework_have_the_same_body(
-    service: Service, method: str, path: str, status: int, message: str
+def test_a_path_that_is_not_there_is_told_with_where_those_are_that_are(
+    service: Service, method: str, path: str, got: str
 ) -> None:
-    expected = {"error": message}
+    expected = {"error": f"path: expected one that /openapi.json lists and /docs shows, got {got}"}
 
     response = service.request(method, path)
 
-    assert (response.status_code, response.json()) == (status, expected)
+    assert (response.status_code, response.json()) == (404, expected)
     assert response.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "/v2", "GET"),
+        ("POST", "/v2/health/live", "GET"),
+        ("DELETE", "/v2/models/tiny", "GET"),
+        ("GET", "/v2/repository/index", "POST"),
+        ("POST", "/v2/repository/models/tiny/default", "DELETE"),
+        ("POST", "/metrics", "GET"),
+        ("GET", "/v2/models/tiny/infer", "POST"),
+        ("POST", "/docs/assets/swagger-ui.css", "GET or HEAD"),
+        ("POST", "/openapi.json", "GET or HEAD"),
+    ],
+)
+def test_a_method_that_a_path_has_not_is_told_with_those_that_it_has(
+    service: Service, method: str, path: str, allowed: str
+) -> None:
+    expected = {"error": f"{path}: expected {allowed}, got {method}"}
+
+    response = service.request(method, path)
+
+    assert (response.status_code, response.json()) == (405, expected)
+    assert sorted(response.headers["allow"].split(", ")) == allowed.split(" or ")
 
 
 def test_a_parameter_that_does_not_fit_is_named(store: Store) -> None:

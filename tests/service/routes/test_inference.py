@@ -98,10 +98,10 @@ def test_a_row_is_answered_alike_alone_and_among_others(service: Service) -> Non
         ("/v2/models/tiny/versions/one/infer", 404, "model 'tiny' has no version 'one'; there are: 1, 2"),
         ("/v2/models/broken/infer", 503, "model 'broken' has no version that can be served: version 1: model.onnx: "),
         ("/v2/models/broken/versions/1/infer", 503, "model 'broken' version 1 can't be served: model.onnx: "),
-        ("/v2/models/tiny/versions//infer", 404, "Not Found"),
-        ("/v2/models//infer", 404, "Not Found"),
-        ("/v2/models/a/b/infer", 404, "Not Found"),
-        ("/infer", 404, "Not Found"),
+        ("/v2/models/tiny/versions//infer", 404, "path: expected one that /openapi.json lists and /docs shows, got /"),
+        ("/v2/models//infer", 404, "path: expected one that /openapi.json lists and /docs shows, got /"),
+        ("/v2/models/a/b/infer", 404, "path: expected one that /openapi.json lists and /docs shows, got /"),
+        ("/infer", 404, "path: expected one that /openapi.json lists and /docs shows, got /"),
     ],
 )
 def test_a_model_that_can_not_answer_says_why(service: Service, path: str, status: int, message: str) -> None:
@@ -116,7 +116,7 @@ def test_a_model_that_can_not_answer_says_why(service: Service, path: str, statu
 @pytest.mark.parametrize("path", [INFER, "/v2/models/tiny/versions/1/infer", "/v2/models/unknown/infer"])
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
 def test_another_method_is_refused(service: Service, path: str, method: str) -> None:
-    expected = {"error": "Method Not Allowed"}
+    expected = {"error": f"{path}: expected POST, got {method}"}
 
     response = service.request(method, path)
 
@@ -130,14 +130,14 @@ GOOD: dict[str, Any] = {"name": "x", "shape": [1, 4], "datatype": "FP32", "data"
     ("document", "message"),
     [
         ([], "request: expected an object, got []"),
-        ({}, "inputs: expected a list, got null"),
+        ({}, "request: expected inputs, a list of tensors with name, datatype, shape and data, got none"),
         ({"inputs": []}, "inputs: expected all of 'x', got none named 'x'"),
         ({"inputs": [{**GOOD, "name": "y"}]}, "inputs[0].name: expected 'x', got 'y'"),
         ({"inputs": [GOOD, GOOD]}, "inputs[1].name: expected each input once, got 'x' again"),
         ({"inputs": [{**GOOD, "shape": [4]}]}, "inputs[0].shape: expected [-1, 4], got [4]"),
         ({"inputs": [{**GOOD, "shape": [0, 4], "data": []}]}, "inputs[0].shape: expected at least one row, got [0, 4]"),
         ({"inputs": [{**GOOD, "datatype": "INT32"}]}, "inputs[0].datatype: expected FP32, got INT32"),
-        ({"inputs": [{**GOOD, "data": [1, 2, 3, None]}]}, "inputs[0].data: expected values of FP32"),
+        ({"inputs": [{**GOOD, "data": [1, 2, 3, None]}]}, "inputs[0].data[3]: expected a number (FP32), got null"),
         ({"inputs": [GOOD], "outputs": [{"name": "y"}]}, "outputs[0].name: expected 'logits', got 'y'"),
         ({"inputs": [{**GOOD, "datatype": []}]}, "inputs[0].datatype: expected one of "),
         ({"inputs": [GOOD], "id": "\ud800"}, "id: expected "),
@@ -395,3 +395,17 @@ def test_a_new_version_answers_where_none_is_named(store: Store) -> None:
     # both networks differ in what is added to their answers, and their graphs compute in float32
     moved = np.subtract(second["outputs"][0]["data"], first["outputs"][0]["data"])
     np.testing.assert_allclose(moved, 5.0, rtol=0, atol=1e-5)
+
+
+def test_the_access_log_says_why_a_request_was_refused(tiny: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """In the words that its client was told, so that nobody has to ask it."""
+    caplog.set_level("INFO", "service.access")
+    good, _ = body_of([Sent("x", "FP32", ROWS)])
+
+    with in_process(tiny.root, access_log=True) as service:
+        told = [service.post(INFER, content=b"{}"), service.post("/v2/models/unknown/infer", content=good)]
+        service.post(INFER, content=good)
+
+    logged = [vars(record) for record in caplog.records if record.name == "service.access"]
+    assert [line["status"] for line in logged] == [400, 404, 200]
+    assert [line.get("reason") for line in logged] == [*(answer.json()["error"] for answer in told), None]

@@ -2,7 +2,10 @@ from importlib.metadata import version
 
 import pytest
 
-from tests.service.running import Service
+from models.bundle import MODEL_FILE
+from models.store import Store
+from tests.drafts import draft
+from tests.service.running import Service, in_process
 
 INPUTS = [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}]
 OUTPUTS = [{"name": "logits", "datatype": "FP32", "shape": [-1, 2]}]
@@ -67,8 +70,41 @@ def test_a_model_says_what_it_takes_and_gives(service: Service, path: str, name:
         ("platform", platform),
         ("inputs", INPUTS),
         ("outputs", OUTPUTS),
-        ("properties", {"device": "cpu", "requested_device": "cpu", "threads": "1"}),
+        (
+            "properties",
+            {
+                "device": "cpu",
+                "requested_device": "cpu",
+                "threads": "1",
+                "default_version": "2" if name == "tiny" else "1",
+                "pinned_version": "none",
+            },
+        ),
     ]
+
+
+@pytest.mark.parametrize("path", ["/v2/models/tiny", "/v2/models/tiny/versions/1"])
+def test_which_version_answers_and_which_is_pinned_can_be_read(tiny: Store, path: str) -> None:
+    """Both, since a version that is pinned and can't be served leaves the default as it was."""
+    tiny.publish(draft())
+    with in_process(tiny.root) as service:
+        seen = [defaults(service, path)]
+        for change in (lambda: tiny.pin_version("tiny", 1), lambda: pin_what_is_damaged(tiny)):
+            change()
+            service.refresh()
+            seen.append(defaults(service, path))
+
+    assert seen == [("2", "none"), ("1", "1"), ("1", "3")]
+
+
+def defaults(service: Service, path: str) -> tuple[str, str]:
+    properties = service.get(path).json()["properties"]
+    return properties["default_version"], properties["pinned_version"]
+
+
+def pin_what_is_damaged(store: Store) -> None:
+    (store.publish(draft()).path / MODEL_FILE).write_bytes(b"")
+    store.pin_version("tiny", 3)
 
 
 @pytest.mark.parametrize(

@@ -126,12 +126,14 @@ def test_a_model_without_normalization_layers_has_an_empty_report(service: Servi
         (
             "/v2/models/tiny/normalization/layers/nrom",
             404,
-            "model 'tiny' version 2 has no normalization layer 'nrom'; the nearest is 'norm'",
+            "model 'tiny' version 2 has no normalization layer 'nrom'; the nearest is 'norm'; "
+            "GET /v2/models/tiny/normalization lists all",
         ),
         (
             "/v2/models/tiny/versions/1/normalization/layers/hidden",
             404,
-            "model 'tiny' version 1 has no normalization layer 'hidden'; the nearest is 'norm'",
+            "model 'tiny' version 1 has no normalization layer 'hidden'; the nearest is 'norm'; "
+            "GET /v2/models/tiny/normalization lists all",
         ),
         (
             "/v2/models/plain/normalization/layers/norm",

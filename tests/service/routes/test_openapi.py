@@ -52,6 +52,7 @@ def test_every_endpoint_is_described(document: Document) -> None:
         *((f"{base}/infer", "post") for base in (model, version)),
         *((f"{base}/normalization", "get") for base in (model, version)),
         *((f"{base}/normalization/layers/{{layer}}", "get") for base in (model, version)),
+        *((f"{base}/normalization/recalibrate", "post") for base in (model, version)),
         ("/v2/repository/index", "post"),
         *((f"/v2/repository/models/{{model}}/{verb}", "post") for verb in ("load", "unload", "promote", "rollback")),
         ("/v2/repository/models/{model}/default", "delete"),
@@ -112,6 +113,15 @@ def test_every_part_of_a_path_is_a_parameter(document: Document) -> None:
     assert declared == in_paths
 
 
+def test_every_part_of_a_path_has_an_example_that_a_form_is_filled_from(document: Document) -> None:
+    """Pages take the parameter's own ``example``; the ``examples`` of its schema they only show."""
+    parameters = [each for _, _, operation in operations(document) for each in operation.get("parameters", ())]
+
+    examples = {(each["name"], each.get("example")) for each in parameters if each["in"] == "path"}
+
+    assert examples == {("model", "digits"), ("version", "1"), ("layer", "features.1")}
+
+
 def test_every_response_is_described_and_every_error_is_the_same(document: Document) -> None:
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}
 
@@ -131,6 +141,21 @@ def test_inference_takes_and_gives_json_or_bytes(document: Document, path: str) 
     assert taken["application/json"]["schema"]["$ref"].endswith("/InferRequest")
     assert given["application/json"]["schema"]["$ref"].endswith("/InferResponse")
     assert taken["application/octet-stream"] == given["application/octet-stream"]
+
+
+@pytest.mark.parametrize("of", ["/v2/models/{model}", "/v2/models/{model}/versions/{version}"])
+def test_recalibration_takes_json_or_bytes(document: Document, of: str) -> None:
+    operation = document["paths"][f"{of}/normalization/recalibrate"]["post"]
+
+    body, headers = (
+        operation["requestBody"],
+        [each["name"] for each in operation["parameters"] if each["in"] == "header"],
+    )
+
+    assert body["required"] is False
+    assert body["content"]["application/json"]["schema"]["$ref"].endswith("/RecalibrateRequest")
+    assert "application/octet-stream" in body["content"]
+    assert headers == ["Inference-Header-Content-Length"]
 
 
 def test_the_document_is_the_same_each_time(service: Service) -> None:

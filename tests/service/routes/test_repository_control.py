@@ -87,7 +87,7 @@ def test_a_model_is_loaded_by_the_policy_of_the_request(
     [
         *NO_OBJECT,
         (b'{"parameters": {"config": 1}}', "parameters.config: expected a string, got 1"),
-        (b'{"parameters": {"config": "{"}}', "request: expected JSON"),
+        (b'{"parameters": {"config": "{"}}', "parameters.config: expected JSON, got something else at line 1 column 2"),
         (b'{"parameters": {"config": "{\\"backend\\": \\"x\\"}"}}', "parameters.config.backend: expected name or "),
         (
             b'{"parameters": {"config": "{}", "file:1/model.onnx": "AAAA"}}',
