@@ -23,13 +23,16 @@ from service.inference.limits import ServingLimits
 from service.inference.loading import Loader
 from service.inference.registry import Registry
 from service.inference.run_threads import RunThreads
+from service.inference.served_model import ServedModel
 from service.inference.versions import parse_policies
 from service.inference.watch import changes
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
+from service.normalization.monitor import WindowRules
 from service.normalization.recalibration import Recalibrations
 from service.normalization.reservoir import ReservoirLimits
 from service.normalization.reservoirs import Reservoirs
+from service.normalization.watcher import ObservingRules, Watcher
 from service.pages import docs
 from service.routes import config, health, metadata, normalization, prometheus, recalibration, repository, statistics
 from service.routes.body import HeldBytes
@@ -81,7 +84,15 @@ def create_app(settings: Settings, shared: Path | None = None, *, lifecycle: Lif
     control = Control(
         parse_policies(settings.versions), None if control_folder is None else control_folder / "control.json"
     )
-    registry = Registry(store, lambda name, number: loader.load(store.open(name, number)), control)
+    watcher = Watcher(_observing_rules(settings), loader.device, lambda _served, _monitor, _window: None)
+
+    def load(name: str, number: int) -> ServedModel:
+        bundle = store.open(name, number)
+        served = loader.load(bundle)
+        watcher.follow(served, bundle)
+        return served
+
+    registry = Registry(store, load, control)
     metrics.watch(registry)
     tracer = open_tracer(settings.otlp_endpoint)
     held = HeldBytes(settings.max_pending_bytes)
@@ -100,7 +111,7 @@ def create_app(settings: Settings, shared: Path | None = None, *, lifecycle: Lif
         tasks = [asyncio.create_task(_keep_in_step(registry, told))]
         if shared is not None:
             tasks.append(asyncio.create_task(_show_figures(metrics)))
-        tasks.append(asyncio.create_task(_settle_memory(registry)))
+        tasks.append(asyncio.create_task(_after_loading(registry, watcher)))
         try:
             if lifecycle.loads_first:
                 await registry.loaded.wait()
@@ -110,6 +121,7 @@ def create_app(settings: Settings, shared: Path | None = None, *, lifecycle: Lif
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             run_threads.close()  # the server has waited for answers already
+            await asyncio.to_thread(watcher.close)
             metrics.show()
             if tracer is not None:
                 await asyncio.to_thread(tracer.close)
@@ -117,6 +129,7 @@ def create_app(settings: Settings, shared: Path | None = None, *, lifecycle: Lif
     framework = _framework(lifespan)
     state = framework.state
     state.settings, state.registry, state.metrics, state.lifecycle = settings, registry, metrics, lifecycle
+    state.watcher = watcher
     state.limits, state.held, state.reservoirs = limits, held, reservoirs
     state.recalibrations = Recalibrations(
         settings.recalibration_timeout_s, None if shared is None else shared / "recalibration"
@@ -166,6 +179,15 @@ def _serving_limits(settings: Settings) -> ServingLimits:
     )
 
 
+def _observing_rules(settings: Settings) -> ObservingRules:
+    return ObservingRules(
+        budget=settings.observe_budget,
+        share=settings.observe_share,
+        windows=WindowRules(rows=settings.window_rows, seconds=settings.window_s),
+        alarm_rate=settings.alarm_rate,
+    )
+
+
 def _request_limits(settings: Settings) -> RequestLimits:
     return RequestLimits(
         max_bytes=settings.max_request_bytes,
@@ -185,14 +207,16 @@ async def _keep_in_step(registry: Registry, told: AsyncIterator[None]) -> None:
             log.exception("the store could not be looked at")
 
 
-async def _settle_memory(registry: Registry) -> None:
-    """Let the garbage collector look no more at what a start makes: modules, routes, models.
+async def _after_loading(registry: Registry, watcher: Watcher) -> None:
+    """Once the service is ready, do what makes it no readier.
 
-    There are some hundred thousand objects of that kind, and to look at them all takes as long as many requests.
+    The garbage collector need look no more at what a start makes: some hundred thousand objects, modules, routes and
+    models, and to look at them all takes as long as many requests.
     """
     await registry.loaded.wait()
     gc.collect()
     gc.freeze()
+    watcher.start()
 
 
 async def _show_figures(metrics: Metrics) -> None:

@@ -87,6 +87,29 @@ class Settings(BaseSettings):
     max_pending_bytes: Annotated[
         int, Field(gt=0, description="Bytes of all bodies that are held at once; further ones are refused at once.")
     ] = 2**30
+    observe_budget: Annotated[
+        float,
+        Field(
+            ge=0, le=1, allow_inf_nan=False, description="How much longer runs may take, as a share, to be observed."
+        ),
+    ] = 0.02
+    observe_share: Annotated[
+        float | None,
+        Field(
+            ge=0, le=1, allow_inf_nan=False, description="Share of runs that are observed; by the budget if not set."
+        ),
+    ] = None
+    window_rows: Annotated[
+        int, Field(ge=32, le=512, description="Observed rows of a window, which is then judged and kept.")
+    ] = 512
+    window_s: Annotated[
+        float,
+        Field(gt=0, allow_inf_nan=False, description="After so many seconds a window of 32 rows or more is closed."),
+    ] = 300.0
+    alarm_rate: Annotated[
+        float,
+        Field(ge=0.0005, le=0.5, description="Share of windows that are to alarm although nothing has moved."),
+    ] = 0.001
     reservoir_rows: Annotated[
         int, Field(ge=0, description="Rows of late that are kept of every version, to recalibrate it on; 0 for none.")
     ] = 0

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from models.layers import NormalizationLayer
 from models.observed_rows import ObservedRows
 from models.stacked_moments import StackedMoments
-from service.normalization.judgement import Judge, Judgement
+from service.normalization.judgement import Judge
 from service.normalization.pending import Pending, read_together
+from service.normalization.seen import ClosedWindow, Seen
 from service.normalization.sight import Sight
 
 PENDING_BYTES = 32 * 2**20
@@ -32,14 +33,6 @@ class WindowRules:
 
     rows: int
     seconds: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ClosedWindow:
-    """A window that is complete; without a judgement where it could not be judged."""
-
-    sight: Sight
-    judgement: Judgement | None
 
 
 class Monitor:
@@ -84,11 +77,6 @@ class Monitor:
     def _nothing(self) -> Sight:
         return Sight.nothing(len(self.judge.columns))
 
-    @property
-    def rows_dropped(self) -> int:
-        """Rows that were observed and not counted, since too much waited to be added up."""
-        return self._pending.rows_dropped
-
     def put(self, outputs: Sequence[NDArray[Any]], rows: int) -> None:
         """Take what the probe told of a run's first so many rows; quick."""
         if self._pending.put(outputs, rows):
@@ -107,15 +95,17 @@ class Monitor:
             if opened is not None and now - opened >= self._rules.seconds and self._open.rows >= FEWEST_ROWS:
                 self._close()
 
-    def total(self) -> Sight:
+    def seen(self) -> Seen:
         """What was seen since the start, or since it was reset."""
         with self._lock:
-            return self._total
-
-    def window(self) -> ClosedWindow:
-        """The last window that is complete; before there is one, what was seen so far."""
-        with self._lock:
-            return self._last or ClosedWindow(self._open, None)
+            return Seen(
+                share=self.share,
+                rows_seen=self.rows_seen,
+                rows_dropped=self._pending.rows_dropped,
+                total=self._total,
+                window=self._last,
+                open=self._open,
+            )
 
     def reset(self) -> None:
         """Begin anew, as after a start; rows that wait to be added up are not counted."""

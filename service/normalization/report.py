@@ -1,7 +1,4 @@
-"""This module describes the normalization layers of a served model: what each is, and what it was trained on.
-
-Every layer has two forms: summaries, for an overview of all layers, and arrays, one number a channel.
-"""
+"""This module describes the normalization layers of a served model: what each is, was trained on, and sees now."""
 
 from __future__ import annotations
 
@@ -10,123 +7,103 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, Field
 
 from models.health import health_flags
 from models.layers import NormalizationLayer
-from models.manifest import FoldingRecord, LayerRecord, Placement, ScaleRecord, TapRecord, UntrackedRecord
+from models.manifest import LayerRecord
 from models.moments import Array
 from service.errors import NotFound
 from service.inference.served_model import ServedModel
+from service.normalization.figures import drift_arrays, drift_summaries, live_arrays, live_summaries, summary
+from service.normalization.findings import Finding, Over, find
+from service.normalization.schemas import (
+    DriftOfModel,
+    Health,
+    LayerDescription,
+    LayerDetail,
+    LayerSummary,
+    NormalizationReport,
+    Observation,
+    TrainingArrays,
+    TrainingSummaries,
+)
+from service.normalization.watcher import Watcher
 
 
-class Summary(BaseModel):
-    """One figure over all channels of a layer."""
-
-    min: float
-    mean: float
-    max: float
-
-
-class Health(BaseModel):
-    """One finding about a layer, from its parameters and statistics alone."""
-
-    flag: str = Field(examples=["dead-channels"])
-    channels: int
-    message: str
-
-
-class TrainingSummaries(BaseModel):
-    """What a layer learned and saw in training; the rows are those behind its statistics."""
-
-    rows: int | None
-    gamma: Summary
-    beta: Summary
-    mean: Summary
-    variance: Summary
-
-
-class TrainingArrays(BaseModel):
-    """What a layer learned and saw in training, channel by channel."""
-
-    rows: int | None
-    gamma: list[float]
-    beta: list[float]
-    mean: list[float]
-    variance: list[float]
-
-
-class LayerDescription(BaseModel):
-    """What a layer is, and what became of it when the network was exported."""
-
-    name: str = Field(description="Qualified name in the network.", examples=["features.1"])
-    kind: str = Field(examples=["BatchNorm2d"])
-    channels: int
-    eps: float
-    placement: Placement
-    into: str | None = Field(description="Whose weights took the layer in.", examples=["features.0"])
-    reason: str | None = Field(description="Why the layer stayed, where it did.")
-    tap: TapRecord = Field(description="Where in the graph the layer can be observed.")
-    scale: ScaleRecord = Field(description="How much the layer scales its channels, by absolute value.")
-
-
-class LayerSummary(LayerDescription):
-    """A layer, its figures summarized over its channels."""
-
-    training: TrainingSummaries
-    health: list[Health]
-
-
-class LayerDetail(LayerDescription):
-    """A layer, its figures as arrays of length ``channels``."""
-
-    training: TrainingArrays
-    health: list[Health]
-
-
-class NormalizationReport(BaseModel):
-    """What folding did to a model version, and its normalization layers in the order in which data meets them."""
-
-    model_name: str
-    model_version: str
-    folding: FoldingRecord = Field(description="What folding did to the graph as a whole.")
-    layers: list[LayerSummary]
-    untracked: list[UntrackedRecord] = Field(description="Nodes that normalize without statistics of training data.")
-
-
-def describe_layers(model: ServedModel) -> NormalizationReport:
+def describe_layers(model: ServedModel, watcher: Watcher, over: Over) -> NormalizationReport:
     """Every layer in its summarized form; an empty list where the model has none."""
+    finding = _find(model, watcher, over)
     layers = [
         LayerSummary(
             **_description(record),
-            training=TrainingSummaries(rows=_rows(model), **_figures(layer, _summary)),
+            training=TrainingSummaries(rows=_rows(model), **_figures(layer, summary)),
             health=_health(record, layer),
+            live=None if finding is None else live_summaries(finding, finding.layers[number]),
+            drift=None if finding is None else drift_summaries(finding, finding.layers[number]),
         )
-        for record, layer in zip(model.manifest.layers, model.layers, strict=True)
+        for number, (record, layer) in enumerate(zip(model.manifest.layers, model.layers, strict=True))
     ]
     return NormalizationReport(
         model_name=model.name,
         model_version=model.version,
+        observation=_observation(model, watcher),
+        drift=None if finding is None else drift_of_model(model, finding),
         folding=model.manifest.folding,
         layers=layers,
         untracked=list(model.manifest.untracked),
     )
 
 
-def describe_layer(model: ServedModel, name: str) -> LayerDetail:
+def describe_layer(model: ServedModel, name: str, watcher: Watcher, over: Over) -> LayerDetail:
     """One layer in its detailed form.
 
     Raises:
         NotFound: If the model has no such layer; the text names the nearest.
     """
-    for record, layer in zip(model.manifest.layers, model.layers, strict=True):
+    for number, (record, layer) in enumerate(zip(model.manifest.layers, model.layers, strict=True)):
         if record.name == name:
+            finding = _find(model, watcher, over)
             return LayerDetail(
                 **_description(record),
                 training=TrainingArrays(rows=_rows(model), **_figures(layer, np.ndarray.tolist)),
                 health=_health(record, layer),
+                live=None if finding is None else live_arrays(finding, finding.layers[number]),
+                drift=None if finding is None else drift_arrays(finding, finding.layers[number]),
             )
     raise NotFound(_no_such_layer(model, name))
+
+
+def drift_of_model(model: ServedModel, finding: Finding) -> DriftOfModel:
+    """How far a model is from what it was trained on."""
+    judgement = finding.judgement
+    if judgement is None:
+        return DriftOfModel(rows=finding.rows, score=None, threshold=None, alarm=None, first_layer=None)
+    first = judgement.first_layer
+    return DriftOfModel(
+        rows=finding.rows,
+        score=judgement.score,
+        threshold=judgement.threshold,
+        alarm=judgement.alarm,
+        first_layer=None if first is None else model.layers[first].name,
+    )
+
+
+def _find(model: ServedModel, watcher: Watcher, over: Over) -> Finding | None:
+    judge, seen = watcher.judge(model), watcher.seen(model)
+    return None if judge is None or seen is None else find(seen, over, judge, model.layers)
+
+
+def _observation(model: ServedModel, watcher: Watcher) -> Observation:
+    seen = watcher.seen(model)
+    return Observation(
+        share=0.0 if seen is None else seen.share,
+        budget=watcher.rules.budget,
+        rows_seen=0 if seen is None else seen.rows_seen,
+        rows_observed=0 if seen is None else seen.total.rows,
+        rows_not_finite=0 if seen is None else seen.total.not_finite,
+        rows_dropped=0 if seen is None else seen.rows_dropped,
+        reason=watcher.reason(model),
+    )
 
 
 def _description(record: LayerRecord) -> dict[str, Any]:
@@ -134,16 +111,15 @@ def _description(record: LayerRecord) -> dict[str, Any]:
 
 
 def _rows(model: ServedModel) -> int | None:
-    training = model.manifest.training
-    return None if training is None else training.rows
+    """The rows behind the statistics: those that they were re-estimated from last."""
+    manifest = model.manifest
+    if manifest.recalibration is not None:
+        return manifest.recalibration.rows
+    return None if manifest.training is None else manifest.training.rows
 
 
 def _figures(layer: NormalizationLayer, form: Callable[[Array], Any]) -> dict[str, Any]:
     return {field: form(getattr(layer, field)) for field in ("gamma", "beta", "mean", "variance")}
-
-
-def _summary(values: Array) -> Summary:
-    return Summary(min=float(values.min()), mean=float(values.mean()), max=float(values.max()))
 
 
 def _health(record: LayerRecord, layer: NormalizationLayer) -> list[Health]:

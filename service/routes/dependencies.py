@@ -11,6 +11,7 @@ from service.inference.limits import ServingLimits
 from service.inference.registry import Registry
 from service.inference.served_model import ServedModel
 from service.metrics import Metrics
+from service.normalization.watcher import Watcher
 from service.settings import Settings
 
 
@@ -29,8 +30,14 @@ def _metrics(request: Request) -> Metrics:
     return metrics
 
 
+def _watcher(request: Request) -> Watcher:
+    watcher: Watcher = request.app.state.watcher
+    return watcher
+
+
 Counted = Annotated[Metrics, Depends(_metrics)]
 Models = Annotated[Registry, Depends(_registry)]
+Watched = Annotated[Watcher, Depends(_watcher)]
 Limits = Annotated[ServingLimits, Depends(_limits)]
 ModelName = Annotated[str, Path(description="Name of a model.", examples=["digits"])]
 Version = Annotated[str, Path(description="Number of a version.", examples=["1"])]

@@ -96,7 +96,7 @@ class Queue:
         if open_gate:
             self.graph.gate.set()
         self._threads = RunThreads(1)
-        self.batcher = Batcher(self.graph.run, rules, self._threads, self.seen)
+        self.batcher = Batcher(self.graph.run_rows, rules, self._threads, self.seen)
 
     def submit(
         self,

@@ -1,0 +1,211 @@
+"""This module watches the layers of every served version, in a thread of its own.
+
+It opens the graph that observes once the version answers, finds how many runs may be observed, and from then on adds up
+what they told. Nothing of it is in a request's way; what can't be observed is served all the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+
+from models.bundle import Bundle
+from models.errors import ModelsError
+from service.errors import ServiceError
+from service.inference.devices import Device
+from service.inference.engine import Engine
+from service.inference.served_model import ServedModel
+from service.normalization.alarms import Alarms
+from service.normalization.budget import observed_overhead, share_for
+from service.normalization.judgement import Judge
+from service.normalization.monitor import Monitor, WindowRules
+from service.normalization.observed_run import ObservedRun
+from service.normalization.seen import ClosedWindow, Seen
+
+GATHER_S = 0.05
+"""How long what was told waits for more to be added up with it: one sum of many rows is cheaper than many sums."""
+
+LOOK_S = 1.0
+"""How often windows are looked at that are to be closed by time."""
+
+log = logging.getLogger(__name__)
+
+Record = Callable[[ServedModel, Judge, ClosedWindow], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ObservingRules:
+    """How versions are observed.
+
+    Attributes:
+        budget: How much longer all runs together may take, as a share.
+        share: Of the runs that are observed, whatever that costs; None for what the budget allows.
+        windows: When windows are closed.
+        alarm_rate: Share of windows of unmoved data that are to alarm.
+    """
+
+    budget: float
+    share: float | None
+    windows: WindowRules
+    alarm_rate: float
+
+
+class Watcher:
+    """Watches served versions; has to be closed.
+
+    Args:
+        rules: How.
+        device: Where the graphs that observe run: where the others do.
+        record: Told of every window that was closed, from any thread.
+    """
+
+    def __init__(self, rules: ObservingRules, device: Device, record: Record) -> None:
+        self.rules = rules
+        self._device = device
+        self._record = record
+        self._to_open: SimpleQueue[tuple[ServedModel, Bundle]] = SimpleQueue()
+        self._watched: dict[ServedModel, Monitor] = {}
+        self._reasons: dict[ServedModel, str] = {}
+        self._alarms = Alarms()
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+
+    def start(self) -> None:
+        """Begin to open what was followed; to be called once."""
+        self._thread.start()
+
+    def follow(self, served: ServedModel, bundle: Bundle) -> None:
+        """Watch a version until it is closed; any thread may call."""
+        self._to_open.put((served, bundle))
+        self._wake.set()
+
+    def judge(self, served: ServedModel) -> Judge | None:
+        """What judges a version's windows; None where it is not observed."""
+        monitor = self._monitor(served)
+        return None if monitor is None else monitor.judge
+
+    def seen(self, served: ServedModel) -> Seen | None:
+        """What was seen of a version, everything up to now; None where it is not observed."""
+        monitor = self._monitor(served)
+        if monitor is None:
+            return None
+        monitor.settle(time.time())
+        return monitor.seen()
+
+    def reason(self, served: ServedModel) -> str | None:
+        """Why a version is not observed; None where it is."""
+        with self._lock:
+            if served in self._watched:
+                return None
+            return self._reasons.get(served, "the graph that observes is being opened")
+
+    def reset(self, served: ServedModel) -> None:
+        """Forget what was seen of a version; nothing where it is not observed."""
+        monitor = self._monitor(served)
+        if monitor is not None:
+            monitor.reset()
+
+    def close(self) -> None:
+        """Close all windows as they are, and end; blocks until that is done."""
+        self._closing.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        for monitor in self._settle():
+            monitor.flush()
+
+    def _monitor(self, served: ServedModel) -> Monitor | None:
+        with self._lock:
+            return self._watched.get(served)
+
+    def _settle(self) -> list[Monitor]:
+        """Add up what was told of every version; all their monitors."""
+        with self._lock:
+            monitors = list(self._watched.values())
+        for monitor in monitors:
+            monitor.settle(time.time())
+        return monitors
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            if self._wake.wait(LOOK_S):
+                self._closing.wait(GATHER_S)
+                self._wake.clear()
+            self._open_what_came()
+            self._let_go_of_closed()
+            self._settle()
+
+    def _open_what_came(self) -> None:
+        while not self._closing.is_set():
+            try:
+                served, bundle = self._to_open.get_nowait()
+            except Empty:
+                return
+            try:
+                reason = self._open(served, bundle)
+            except (ServiceError, ModelsError) as error:
+                reason = str(error)
+                log.error("model %s version %s is not observed: %s", served.name, served.version, reason)
+            except Exception:  # whatever it is, others are to be watched
+                reason = "the graph that observes could not be opened; the log says why"
+                log.exception("model %s version %s is not observed", served.name, served.version)
+            if reason is not None:
+                with self._lock:
+                    self._reasons[served] = reason
+
+    def _open(self, served: ServedModel, bundle: Bundle) -> str | None:
+        """Have a version observed, or say why it is not."""
+        if self.rules.share == 0 or (self.rules.share is None and self.rules.budget == 0):
+            return "observing is off (observe_share, observe_budget)"
+        columns, graph = bundle.columns(), bundle.observing_graph()
+        if columns is None:
+            return "it has no normalization layers"
+        if graph is None:
+            return "its bundle has no probe"
+        observing = Engine(graph, self._device, threads=served.threads)
+        judge = Judge(columns, bundle.calibration(), self.rules.alarm_rate)
+        monitor = Monitor(
+            served.layers,
+            judge,
+            self.rules.windows,
+            closed=lambda window: self._closed(served, judge, window),
+            wake=self._wake.set,
+        )
+        sample = bundle.sample()
+        sizes = (
+            sorted({1, served.rules.batch_rows})
+            if bundle.manifest.rows_vary
+            else [len(next(iter(sample.inputs.values())))]
+        )
+        overhead = observed_overhead(
+            served.engine, observing, columns, sample.inputs, list(sample.outputs), sizes=sizes
+        )
+        monitor.share = share_for(self.rules.budget, overhead) if self.rules.share is None else self.rules.share
+        with self._lock:
+            self._watched[served] = monitor
+        served.divert(ObservedRun(served.engine, observing, monitor))
+        log.info(
+            "model %s version %s: %.2g of its runs are observed, which take %.0f %% longer",
+            *(served.name, served.version, monitor.share, 100 * overhead),
+        )
+        return None
+
+    def _closed(self, served: ServedModel, judge: Judge, window: ClosedWindow) -> None:
+        self._alarms.tell(served, window)
+        self._record(served, judge, window)
+
+    def _let_go_of_closed(self) -> None:
+        with self._lock:
+            gone = [(served, monitor) for served, monitor in self._watched.items() if served.closed]
+            for served in [served for served in (*self._watched, *self._reasons) if served.closed]:
+                self._watched.pop(served, None)
+                self._reasons.pop(served, None)
+        for _, monitor in gone:
+            monitor.settle(time.time())
+            monitor.flush()
