@@ -7,15 +7,13 @@ import contextlib
 import gc
 import logging
 from collections.abc import AsyncIterator
-from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import onnxruntime
 from fastapi import FastAPI
-from starlette.types import Lifespan
 
 from models.store import Store
+from service.framework import make_framework
 from service.inference.control import Control
 from service.inference.cpus import usable_cpus
 from service.inference.devices import choose_device
@@ -28,18 +26,16 @@ from service.inference.versions import parse_policies
 from service.inference.watch import changes
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
+from service.normalization.gauges import NormalizationCollector
+from service.normalization.history import History
 from service.normalization.monitor import WindowRules
 from service.normalization.recalibration import Recalibrations
 from service.normalization.reservoir import ReservoirLimits
 from service.normalization.reservoirs import Reservoirs
 from service.normalization.watcher import ObservingRules, Watcher
-from service.pages import docs
-from service.routes import config, health, metadata, normalization, prometheus, recalibration, repository, statistics
 from service.routes.body import HeldBytes
 from service.routes.dispatch import Dispatch
-from service.routes.errors import ErrorBody, add_error_handlers
 from service.routes.inference import InferenceEndpoint, RequestLimits
-from service.routes.openapi import openapi_document
 from service.settings import Settings
 from service.tracing import open_tracer
 
@@ -77,14 +73,9 @@ def create_app(settings: Settings, shared: Path | None = None, *, lifecycle: Lif
         run_threads=run_threads,
         observer=metrics.of_version,
     )
-    control_folder = None
-    if shared is not None:
-        control_folder = shared / "control"  # of its own, since it is watched
-        control_folder.mkdir(exist_ok=True)
-    control = Control(
-        parse_policies(settings.versions), None if control_folder is None else control_folder / "control.json"
-    )
-    watcher = Watcher(_observing_rules(settings), loader.device, lambda _served, _monitor, _window: None)
+    control_folder = None if shared is None else shared / "control"  # of its own, since it is watched
+    history = History(settings.history_url, settings.store)
+    watcher = Watcher(_observing_rules(settings), loader.device, history.record)
 
     def load(name: str, number: int) -> ServedModel:
         bundle = store.open(name, number)
@@ -92,13 +83,12 @@ def create_app(settings: Settings, shared: Path | None = None, *, lifecycle: Lif
         watcher.follow(served, bundle)
         return served
 
-    registry = Registry(store, load, control)
+    registry = Registry(store, load, _control(settings, control_folder))
     metrics.watch(registry)
+    metrics.tell(NormalizationCollector(watcher, registry.served, history))
     tracer = open_tracer(settings.otlp_endpoint)
     held = HeldBytes(settings.max_pending_bytes)
-    reservoirs = None
-    if settings.reservoir_rows:
-        reservoirs = Reservoirs(ReservoirLimits(rows=settings.reservoir_rows, bytes=settings.reservoir_bytes))
+    reservoirs = _reservoirs(settings)
     endpoint = InferenceEndpoint(
         registry, metrics, _request_limits(settings), held=held, tracer=tracer, reservoirs=reservoirs
     )
@@ -111,7 +101,7 @@ def create_app(settings: Settings, shared: Path | None = None, *, lifecycle: Lif
         tasks = [asyncio.create_task(_keep_in_step(registry, told))]
         if shared is not None:
             tasks.append(asyncio.create_task(_show_figures(metrics)))
-        tasks.append(asyncio.create_task(_after_loading(registry, watcher)))
+        tasks.append(asyncio.create_task(_after_loading(registry, history, watcher)))
         try:
             if lifecycle.loads_first:
                 await registry.loaded.wait()
@@ -122,50 +112,41 @@ def create_app(settings: Settings, shared: Path | None = None, *, lifecycle: Lif
             await asyncio.gather(*tasks, return_exceptions=True)
             run_threads.close()  # the server has waited for answers already
             await asyncio.to_thread(watcher.close)
+            await asyncio.to_thread(history.close)
             metrics.show()
             if tracer is not None:
                 await asyncio.to_thread(tracer.close)
 
-    framework = _framework(lifespan)
-    state = framework.state
-    state.settings, state.registry, state.metrics, state.lifecycle = settings, registry, metrics, lifecycle
-    state.watcher = watcher
-    state.limits, state.held, state.reservoirs = limits, held, reservoirs
-    state.recalibrations = Recalibrations(
+    recalibrations = Recalibrations(
         settings.recalibration_timeout_s, None if shared is None else shared / "recalibration"
+    )
+    framework = make_framework(
+        lifespan,
+        settings=settings,
+        registry=registry,
+        metrics=metrics,
+        lifecycle=lifecycle,
+        limits=limits,
+        held=held,
+        watcher=watcher,
+        history=history,
+        reservoirs=reservoirs,
+        recalibrations=recalibrations,
     )
     return Dispatch(framework, endpoint)
 
 
-def _framework(lifespan: Lifespan[FastAPI]) -> FastAPI:
-    """The face: OpenAPI, and every route that need not be as fast as inference."""
-    app = FastAPI(
-        title="bnserve",
-        version=version("bnserve"),
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,  # a redirect would name the host that the client sent
-        telemetry={"auto_configure": False},  # no variable of the environment makes it report anywhere
-        generate_unique_id_function=lambda route: route.name,
-        lifespan=lifespan,
-        responses={"default": {"model": ErrorBody, "description": "What was wrong."}},
-    )
-    for router in (
-        statistics.router,  # before metadata: its path would be that of a model named stats
-        metadata.router,
-        config.router,
-        health.router,
-        normalization.router,
-        recalibration.router,
-        repository.router,
-        prometheus.router,
-        docs.router,
-    ):
-        app.include_router(router)
-    app.mount(docs.ASSETS_URL, docs.assets())
-    app.openapi = partial(openapi_document, app)  # type: ignore[method-assign]
-    add_error_handlers(app)
-    return app
+def _control(settings: Settings, folder: Path | None) -> Control:
+    """What is wanted of the store; processes of one service share it by a folder."""
+    if folder is not None:
+        folder.mkdir(exist_ok=True)
+    return Control(parse_policies(settings.versions), None if folder is None else folder / "control.json")
+
+
+def _reservoirs(settings: Settings) -> Reservoirs | None:
+    if not settings.reservoir_rows:
+        return None
+    return Reservoirs(ReservoirLimits(rows=settings.reservoir_rows, bytes=settings.reservoir_bytes))
 
 
 def _serving_limits(settings: Settings) -> ServingLimits:
@@ -207,7 +188,7 @@ async def _keep_in_step(registry: Registry, told: AsyncIterator[None]) -> None:
             log.exception("the store could not be looked at")
 
 
-async def _after_loading(registry: Registry, watcher: Watcher) -> None:
+async def _after_loading(registry: Registry, history: History, watcher: Watcher) -> None:
     """Once the service is ready, do what makes it no readier.
 
     The garbage collector need look no more at what a start makes: some hundred thousand objects, modules, routes and
@@ -216,6 +197,7 @@ async def _after_loading(registry: Registry, watcher: Watcher) -> None:
     await registry.loaded.wait()
     gc.collect()
     gc.freeze()
+    await asyncio.to_thread(history.start)
     watcher.start()
 
 

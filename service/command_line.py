@@ -16,6 +16,8 @@ from service.settings import Settings
 
 HELP = frozenset({"--help", "-h"})
 PREFIX = "BNSERVE_"
+SECRET = frozenset({"history_url"})
+"""Settings that may hold a password, and are not repeated."""
 
 _FLAGS: Mapping[str, str] = {f"--{name.replace('_', '-')}": name for name in Settings.model_fields}
 _SWITCHES = [flag for flag, name in _FLAGS.items() if Settings.model_fields[name].annotation is bool]
@@ -40,7 +42,8 @@ def read_settings(arguments: Sequence[str]) -> Settings:
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in problem["loc"])
-        raise CommandLineError(f"{field}: {problem['msg']}, got {problem['input']!r}") from error
+        got = "" if field in SECRET else f", got {problem['input']!r}"
+        raise CommandLineError(f"{field}: {problem['msg']}{got}") from error
 
 
 def unknown_variables(environment: Iterable[str]) -> list[str]:

@@ -48,6 +48,10 @@ class Metrics:
         """Tell of the versions of a registry too, as they are when figures are asked for."""
         self._collectors.register(_VersionsCollector(registry))
 
+    def tell(self, collector: Collector) -> None:
+        """Tell of what a collector knows, too."""
+        self._collectors.register(collector)
+
     def of_version(self, model: str, version: str) -> VersionFigures:
         """What counts for one version; goes on where it was, if the version was there before."""
         return self._own.setdefault((model, version), VersionFigures())

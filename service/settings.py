@@ -13,10 +13,16 @@ from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.inference.versions import parse_policies
+from service.normalization.history import refuse_unknown_url
 
 
 def _policies(text: str) -> str:
     parse_policies(text)
+    return text
+
+
+def _history_url(text: str) -> str:
+    refuse_unknown_url(text)
     return text
 
 
@@ -110,6 +116,13 @@ class Settings(BaseSettings):
         float,
         Field(ge=0.0005, le=0.5, description="Share of windows that are to alarm although nothing has moved."),
     ] = 0.001
+    history_url: Annotated[
+        str,
+        AfterValidator(_history_url),
+        Field(
+            description="Database of the history: sqlite:///PATH, postgresql://... or none; an SQLite file beside the store if not set."
+        ),
+    ] = ""
     reservoir_rows: Annotated[
         int, Field(ge=0, description="Rows of late that are kept of every version, to recalibrate it on; 0 for none.")
     ] = 0

@@ -37,7 +37,7 @@ def observed_overhead(
         sizes: Rows of the runs that are tried.
     """
     wanted = [*outputs, *PROBE_OUTPUTS]
-    told = observing.run(repeat_rows(sample, 1), wanted)[-len(PROBE_OUTPUTS) :]
+    told = observing.run(repeat_rows(sample, sizes[0]), wanted)[-len(PROBE_OUTPUTS) :]
     adding_s = _adding_up_s(columns, told)
     most = 0.0
     for size in sizes:

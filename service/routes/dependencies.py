@@ -11,6 +11,7 @@ from service.inference.limits import ServingLimits
 from service.inference.registry import Registry
 from service.inference.served_model import ServedModel
 from service.metrics import Metrics
+from service.normalization.history import History
 from service.normalization.watcher import Watcher
 from service.settings import Settings
 
@@ -35,8 +36,14 @@ def _watcher(request: Request) -> Watcher:
     return watcher
 
 
+def _history(request: Request) -> History:
+    history: History = request.app.state.history
+    return history
+
+
 Counted = Annotated[Metrics, Depends(_metrics)]
 Models = Annotated[Registry, Depends(_registry)]
+Kept = Annotated[History, Depends(_history)]
 Watched = Annotated[Watcher, Depends(_watcher)]
 Limits = Annotated[ServingLimits, Depends(_limits)]
 ModelName = Annotated[str, Path(description="Name of a model.", examples=["digits"])]

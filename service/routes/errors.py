@@ -18,6 +18,7 @@ from service.errors import (
     ControlRefused,
     DeadlineExceeded,
     EngineError,
+    HistoryUnavailable,
     InvalidRequest,
     NotFound,
     NotReady,
@@ -41,6 +42,7 @@ STATUS: Mapping[type[ServiceError], int] = {
     EngineError: 500,
     NotReady: 503,
     StoreUnwritable: 503,
+    HistoryUnavailable: 503,
     DeadlineExceeded: 504,
 }
 SHOWN_CHARACTERS = 120
