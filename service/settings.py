@@ -120,7 +120,7 @@ class Settings(BaseSettings):
         str,
         AfterValidator(_history_url),
         Field(
-            description="Database of the history: sqlite:///PATH, postgresql://... or none; an SQLite file beside the store if not set."
+            description="Where the history is: sqlite:///PATH, postgresql://... or none; if not set beside the store."
         ),
     ] = ""
     reservoir_rows: Annotated[

@@ -41,7 +41,7 @@ class Graph:
     gate: threading.Event = field(default_factory=threading.Event)
     entered: threading.Event = field(default_factory=threading.Event)
 
-    def run(self, inputs: Arrays, outputs: Sequence[str]) -> list[NDArray[Any]]:
+    def run(self, inputs: Arrays, outputs: Sequence[str], _rows: int) -> list[NDArray[Any]]:
         """Run it."""
         x = inputs["x"]
         self.runs.append([float(row.reshape(-1)[0]) for row in x])
@@ -96,7 +96,7 @@ class Queue:
         if open_gate:
             self.graph.gate.set()
         self._threads = RunThreads(1)
-        self.batcher = Batcher(self.graph.run_rows, rules, self._threads, self.seen)
+        self.batcher = Batcher(self.graph.run, rules, self._threads, self.seen)
 
     def submit(
         self,
