@@ -1,0 +1,17 @@
+"""This package measures what becomes of a network when its data moves: whether it is noticed, and whether it is mended.
+
+    python -m benchmarks.drift recalibration --mnist FOLDER    accuracy before and after recalibration (13 minutes)
+    python -m benchmarks.drift detection --mnist FOLDER --fashion FOLDER    how often drift is noticed (15 minutes)
+    python -m benchmarks.drift page    docs/recalibration-results.md and docs/drift-results.md
+
+A folder holds the four files of MNIST, or of Fashion-MNIST, as published, gzipped or not. The network is fitted on the
+first run (two minutes) and kept under ``runs/drift/``, as are all results, a line of JSON each: what is there already
+is not measured again.
+
+    idx.py, data.py     the data, in parts that share no row
+    corruptions.py      what moves it
+    network.py          what it is given to; graphs.py runs it
+    recalibration.py    one study, and recalibration_page.py what is said of it
+    detection.py        the other, and detection_page.py
+    detectors/          what is compared there; windows.py cuts rows for them, thresholds.py sets them equal
+"""

@@ -1,0 +1,109 @@
+"""This module is the command line of the drift studies; ``python -m benchmarks.drift --help``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from threadpoolctl import threadpool_limits
+
+from benchmarks.drift import detection, detection_page, recalibration, recalibration_page
+from benchmarks.drift.data import Mnist, load_mnist
+from benchmarks.drift.detectors import DETECTORS
+from benchmarks.drift.network import load_network
+from benchmarks.folding.results import Environment, Line, Results
+from models.store import Store
+
+PAGE = "page"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a study, or write the pages of what was measured; 1 if a bar is missed."""
+    options = _parser().parse_args(arguments)
+    results = Results(options.results)
+    if options.command == PAGE:
+        return _write_pages(options.docs, results)
+    data = load_mnist(options.mnist)
+    if options.command == recalibration.COMMAND:
+        _recalibrate(options, data, results)
+    else:
+        with threadpool_limits(1):  # small products: threads of theirs wait for each other longer than they help
+            _detect(options, data, results)
+    return 0
+
+
+def _recalibrate(options: argparse.Namespace, data: Mnist, results: Results) -> None:
+    bundle = load_network(Store(options.store), data)
+    for case, (corruption, level) in recalibration.cases().items():
+        if options.only not in case or case in results.of(recalibration.COMMAND):
+            continue
+        record = recalibration.measure(bundle, data.test, corruption, level, draws=options.draws)
+        environment = Environment.current()
+        results.add(Line(command=recalibration.COMMAND, case=case, environment=environment, record=record.model_dump()))
+        _tell(f"{case}: {recalibration_page.describe(record)}")
+
+
+def _detect(options: argparse.Namespace, data: Mnist, results: Results) -> None:
+    bundle = load_network(Store(options.store), data)
+    known = results.of(detection.COMMAND)
+    cases = {
+        (name, moved): f"{name}: {moved}"
+        for name in DETECTORS
+        for moved in detection.data_sets(data, options.fashion)
+        if options.only in f"{name}: {moved}" and f"{name}: {moved}" not in known
+    }
+    detectors = {name: DETECTORS[name](bundle, data) for name, _ in cases}
+    thresholds = {name: detection.calibrate(detector, data.calibration.pixels) for name, detector in detectors.items()}
+    _tell(f"thresholds: {thresholds}")
+    for moved, make in detection.data_sets(data, options.fashion).items():
+        wanted = [name for name in detectors if (name, moved) in cases]
+        pixels = make() if wanted else None
+        for name in wanted:
+            assert pixels is not None
+            rates = detection.count_alarms(detectors[name], thresholds[name], pixels, options.windows)
+            record = detection.AlarmRecord(detector=name, data=moved, windows=options.windows, rates=rates)
+            line = Line(
+                command=detection.COMMAND,
+                case=cases[name, moved],
+                environment=Environment.current(),
+                record=record.model_dump(),
+            )
+            results.add(line)
+            _tell(f"{line.case}: " + ", ".join(f"{rate:.1%} of {rows} rows" for rows, rate in rates.items()))
+
+
+def _write_pages(docs: Path, results: Results) -> int:
+    missed: list[str] = []
+    if results.of(recalibration.COMMAND):
+        text, missed = recalibration_page.page(results)
+        (docs / "recalibration-results.md").write_text(text)
+    if results.of(detection.COMMAND):
+        (docs / "drift-results.md").write_text(detection_page.page(results))
+    for sentence in missed:
+        _tell(sentence)
+    return 1 if missed else 0
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(line + "\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.drift", description="Measure what moved data does.")
+    parser.add_argument("command", choices=[recalibration.COMMAND, detection.COMMAND, PAGE])
+    folder = {"type": Path, "metavar": "FOLDER"}
+    parser.add_argument("--mnist", default=Path("data/mnist"), help="MNIST's four files", **folder)
+    parser.add_argument("--fashion", default=Path("data/fashion-mnist"), help="Fashion-MNIST's four files", **folder)
+    parser.add_argument("--store", default=Path("runs/drift/store"), help="where the network is kept", **folder)
+    parser.add_argument("--docs", default=Path("docs"), help="where to write the pages", **folder)
+    parser.add_argument("--results", type=Path, default=Path("runs/drift/results.jsonl"), metavar="FILE")
+    parser.add_argument("--only", default="", metavar="SUBSTRING", help="measure the cases whose names contain it")
+    parser.add_argument("--draws", type=int, default=3, help="how often to draw rows to recalibrate on")
+    parser.add_argument("--windows", type=int, default=200, help="how many windows of each size to look at")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
