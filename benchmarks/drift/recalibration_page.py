@@ -47,8 +47,8 @@ before and after.
 - **Rotation and shift** move where things are, and hardly what a channel's values are like. Statistics can't say that a
   digit hangs askew: {geometry:.0%} of what these two take comes back, {others:.0%} of what the other four do.
 - **Where little is lost, little is to be won**, and few rows cost more than they bring: averaged over what takes less
-  than {lost:.0%}, an accuracy of {harmless_before:.1%} becomes {harmless_few:.1%} with {few} rows and a prior of 16, and
-  {harmless_most:.1%} with {most} rows and none.
+  than {lost:.0%}, an accuracy of {harmless_before:.1%} becomes {harmless_few:.1%} with {few} rows and a prior of 16,
+  and {harmless_most:.1%} with {most} rows and none.
 - **The network is brittle**, more than one would be that was fitted to noisy or grey images: MNIST's background is
   exactly black. So there is much to bring back. Of a network that was made robust less is lost, and less comes back: in
   Schneider et al. (2020) the error of ResNet-50 on corrupted ImageNet falls from 76.7 to 62.2, that of ResNet-50 with

@@ -11,14 +11,14 @@ PIXELS = np.pad(blobs(50, seed=0)[0][:, None] / 255, ((0, 0), (0, 0), (4, 4), (4
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_every_strength_changes_images_more_than_the_one_before(name: str) -> None:
-    """Five strengths are five, and the first is mild."""
+def test_the_first_strength_changes_images_least_and_hardly(name: str) -> None:
+    """Detectors differ by the mildest one that they notice."""
     corrupted = [CORRUPTIONS[name].apply(PIXELS, level) for level in LEVELS]
 
     changes = [float(np.abs(images - PIXELS).mean()) for images in corrupted]
 
-    assert changes == sorted(changes)
-    assert 0 < changes[0] < 0.05
+    assert 0 < changes[0] < min(changes[1:])
+    assert changes[0] < 0.05
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
