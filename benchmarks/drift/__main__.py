@@ -93,12 +93,14 @@ def _tell(line: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.drift", description="Measure what moved data does.")
     parser.add_argument("command", choices=[recalibration.COMMAND, detection.COMMAND, PAGE])
-    folder = {"type": Path, "metavar": "FOLDER"}
-    parser.add_argument("--mnist", default=Path("data/mnist"), help="MNIST's four files", **folder)
-    parser.add_argument("--fashion", default=Path("data/fashion-mnist"), help="Fashion-MNIST's four files", **folder)
-    parser.add_argument("--store", default=Path("runs/drift/store"), help="where the network is kept", **folder)
-    parser.add_argument("--docs", default=Path("docs"), help="where to write the pages", **folder)
-    parser.add_argument("--results", type=Path, default=Path("runs/drift/results.jsonl"), metavar="FILE")
+    for name, default, what in (
+        ("--mnist", "data/mnist", "the folder of MNIST's four files"),
+        ("--fashion", "data/fashion-mnist", "the folder of Fashion-MNIST's four files"),
+        ("--store", "runs/drift/store", "where the network is kept"),
+        ("--results", "runs/drift/results.jsonl", "where results are kept; what is there is not measured again"),
+        ("--docs", "docs", "the folder to write the pages into"),
+    ):
+        parser.add_argument(name, type=Path, default=Path(default), metavar="PATH", help=what)
     parser.add_argument("--only", default="", metavar="SUBSTRING", help="measure the cases whose names contain it")
     parser.add_argument("--draws", type=int, default=3, help="how often to draw rows to recalibrate on")
     parser.add_argument("--windows", type=int, default=200, help="how many windows of each size to look at")

@@ -56,7 +56,7 @@ def _blur(pixels: Pixels, deviation: float, _random: np.random.Generator) -> Pix
 def _contrast(pixels: Pixels, factor: float, _random: np.random.Generator) -> Pixels:
     """Each image is drawn towards its own mean, as in ImageNet-C."""
     mean = pixels.mean(axis=(1, 2, 3), keepdims=True)
-    return mean + np.float32(factor) * (pixels - mean)
+    return np.asarray(mean + np.float32(factor) * (pixels - mean))
 
 
 def _brightness(pixels: Pixels, added: float, _random: np.random.Generator) -> Pixels:

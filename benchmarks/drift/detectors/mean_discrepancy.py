@@ -59,7 +59,7 @@ class MeanDiscrepancy:
 
 def _squared_distances(left: Vectors, right: Vectors) -> Vectors:
     norms = np.square(left).sum(axis=1)[:, None] + np.square(right).sum(axis=1)
-    return np.maximum(norms - 2 * left @ right.T, 0)
+    return np.asarray(np.maximum(norms - 2 * left @ right.T, 0))
 
 
 def _mean_of_different(kernel: Vectors) -> float:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 
 from benchmarks.drift.data import Pixels
@@ -21,7 +24,7 @@ def images(rows: int, seed: int) -> Pixels:
 
 def test_the_score_of_kolmogorov_and_smirnov_is_the_largest_statistic_that_scipy_finds() -> None:
     """Ties included: most pixels have few values."""
-    reference, live = np.round(images(90, 1) * 8) / 8, np.round(images(60, 2) * 8) / 8
+    reference, live = _of_few_values(images(90, 1)), _of_few_values(images(60, 2))
     window = np.arange(40)[::-1]
     features = live[window].reshape(40, -1)
 
@@ -40,7 +43,7 @@ def test_the_mean_discrepancy_is_that_of_its_definition() -> None:
 
     score = MeanDiscrepancy(pixels_as_features, reference).look_at(live)(window)
 
-    def kernel(a: np.ndarray, b: np.ndarray) -> float:  # type: ignore[type-arg]
+    def kernel(a: NDArray[Any], b: NDArray[Any]) -> float:
         return float(np.exp(-np.square(a - b).sum() / median))
 
     expected = (
@@ -86,6 +89,10 @@ def test_a_window_has_the_same_score_whatever_rows_are_around_it(
     among_all, alone = detector.look_at(live)(window), detector.look_at(live[window])(np.arange(4))
 
     assert among_all == pytest.approx(alone, rel=1e-5, abs=1e-6)  # products of other shapes are summed in other orders
+
+
+def _of_few_values(pixels: Pixels) -> Pixels:
+    return (np.round(pixels * 8) / 8).astype(np.float32)
 
 
 def scores(detector: Detector, pixels: Pixels, *, seed: int) -> list[float]:
