@@ -22,7 +22,7 @@ _READING = """### How to read it
 
 A detector gives every window of rows a score, and raises an alarm where that is above a threshold. It is calibrated:
 {share:.0%} of {calibration:,} windows of held-out rows that have not moved are above it. So no detector is judged by
-its scale, nor by what its own p-values take for granted. A rate is the share of {windows} windows of other held-out rows
+its scale, nor by what its p-values take for granted. A rate is the share of {windows} windows of other held-out rows
 that raise an alarm, the same windows for all detectors; it is off by up to {error:.1%}, standard error. The row
 `{unmoved}` is the rate of false alarms that a detector really has there, where {share:.0%} were asked for. The larger
 the windows, the less the two need agree: thresholds are set on some thousand rows, of which the windows overlap.
