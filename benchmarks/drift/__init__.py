@@ -11,7 +11,7 @@ is not measured again.
     idx.py, data.py     the data, in parts that share no row
     corruptions.py      what moves it
     network.py          what it is given to; graphs.py runs it
-    recalibration.py    one study, and recalibration_page.py what is said of it
+    recalibration.py    one study; recalibration_page.py and recalibration_text.py are its page
     detection.py        the other, and detection_page.py
     detectors/          what is compared there; windows.py cuts rows for them, thresholds.py sets them equal
 """

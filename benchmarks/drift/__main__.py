@@ -36,13 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _recalibrate(options: argparse.Namespace, data: Mnist, results: Results) -> None:
     bundle = load_network(Store(options.store), data)
-    for case, (corruption, level) in recalibration.cases().items():
-        if options.only not in case or case in results.of(recalibration.COMMAND):
+    for case in recalibration.CASES:
+        if options.only not in case.name or case.name in results.of(recalibration.COMMAND):
             continue
-        record = recalibration.measure(bundle, data.test, corruption, level, draws=options.draws)
-        environment = Environment.current()
-        results.add(Line(command=recalibration.COMMAND, case=case, environment=environment, record=record.model_dump()))
-        _tell(f"{case}: {recalibration_page.describe(record)}")
+        record = recalibration.measure(bundle, data.test, case, draws=options.draws)
+        line = Line(
+            command=recalibration.COMMAND,
+            case=case.name,
+            environment=Environment.current(),
+            record=record.model_dump(),
+        )
+        results.add(line)
+        _tell(f"{case.name}: {recalibration_page.describe(record)}")
 
 
 def _detect(options: argparse.Namespace, data: Mnist, results: Results) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -28,6 +29,46 @@ PRIOR_ROWS = (0, 16)
 SETTINGS = tuple((rows, prior) for rows in ROWS for prior in reversed(PRIOR_ROWS) if prior or rows >= FEWEST_ROWS)
 SCORED_ROWS = 2_000
 UNCORRUPTED = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What has become of the data.
+
+    Attributes:
+        corruption: A name of ``CORRUPTIONS``; ``none`` for rows as they are.
+        level: Its strength, 1 to 5; 0 for rows as they are.
+        classes: Of so many classes are the rows that are recalibrated on, the others left out; None for all. The rows
+            that are judged are always of all classes.
+    """
+
+    corruption: str
+    level: int
+    classes: int | None = None
+
+    @property
+    def name(self) -> str:
+        """As it is called in results."""
+        classes = f", {self.classes} classes" if self.classes else ""
+        return f"{self.corruption}/{self.level}{classes}"
+
+    def corrupt(self, images: Images, seed: int) -> Images:
+        """The images as they are now."""
+        if self.corruption == UNCORRUPTED:
+            return images
+        return Images(CORRUPTIONS[self.corruption].apply(images.pixels, self.level, seed=seed), images.labels)
+
+    def choose(self, images: Images) -> Images:
+        """Those of the classes that there are rows of."""
+        classes = len(images) if self.classes is None else self.classes
+        return images.take(np.flatnonzero(images.labels < classes))
+
+
+CASES = (
+    Case(UNCORRUPTED, 0),
+    *(Case(name, level) for name in CORRUPTIONS for level in LEVELS),
+    *(Case(*moved, classes) for moved in ((UNCORRUPTED, 0), ("noise", 3)) for classes in (5, 2)),
+)
 
 
 class Outcome(BaseModel):
@@ -51,11 +92,12 @@ class Outcome(BaseModel):
 
 
 class CaseRecord(BaseModel):
-    """All recalibrations on one corruption.
+    """All recalibrations of one case.
 
     Attributes:
-        corruption: Its name; ``none`` for rows as they are.
-        level: Its strength, 1 to 5; 0 for rows as they are.
+        corruption: Of the case.
+        level: Of the case.
+        classes: Of the case.
         scored_rows: So many rows the accuracies are of.
         clean: The source version's accuracy on them before they were corrupted.
         before: Its accuracy on the corrupted rows.
@@ -66,6 +108,7 @@ class CaseRecord(BaseModel):
 
     corruption: str
     level: int
+    classes: int | None = None
     scored_rows: int
     clean: float
     before: float
@@ -81,45 +124,29 @@ class CaseRecord(BaseModel):
         return [found.accuracy for found in self.outcomes if (found.rows, found.prior_rows) == (rows, prior_rows)]
 
 
-def cases() -> dict[str, tuple[str, int]]:
-    """By name, every corruption and strength, and rows as they are."""
-    return {UNCORRUPTED: (UNCORRUPTED, 0)} | {
-        f"{name}/{level}": (name, level) for name in CORRUPTIONS for level in LEVELS
-    }
-
-
-def measure(bundle: Bundle, test: Images, corruption: str, level: int, *, draws: int) -> CaseRecord:
-    """Recalibrate on rows of one corruption, with every number of rows and every prior.
+def measure(bundle: Bundle, test: Images, case: Case, *, draws: int) -> CaseRecord:
+    """Recalibrate on rows of one case, with every number of rows and every prior.
 
     Args:
         bundle: The source version; it stays as it is.
         test: Rows that it was not fitted to.
-        corruption: A name of ``CORRUPTIONS``, or ``none``.
-        level: Its strength.
+        case: What becomes of them.
         draws: How often to draw rows.
     """
     order = np.random.default_rng(SEED).permutation(len(test))
     half = len(test) // 2
     unlabelled, scored = test.take(order[:half]), test.take(order[half:][:SCORED_ROWS])
     source = Classifier(bundle.model_path.read_bytes())
-    moved = Images(_corrupted(unlabelled, corruption, level, 1), unlabelled.labels)
-    judged = Images(_corrupted(scored, corruption, level, 2), scored.labels)
+    moved, judged = case.corrupt(case.choose(unlabelled), seed=1), case.corrupt(scored, seed=2)
     before = source.accuracy(judged)
     return CaseRecord(
-        corruption=corruption,
-        level=level,
+        corruption=case.corruption,
+        level=case.level,
+        classes=case.classes,
         scored_rows=len(scored),
         clean=source.accuracy(scored),
         before=before,
         outcomes=tuple(_outcomes(bundle, moved, judged, before, draws)),
-    )
-
-
-def _corrupted(
-    images: Images, corruption: str, level: int, seed: int
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    return (
-        images.pixels if corruption == UNCORRUPTED else CORRUPTIONS[corruption].apply(images.pixels, level, seed=seed)
     )
 
 

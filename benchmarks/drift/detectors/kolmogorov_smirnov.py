@@ -54,4 +54,4 @@ class KolmogorovSmirnov:
         return np.stack([np.searchsorted(known, found, side) for known, found in pairs]).astype(np.uint16)  # type: ignore[call-overload]
 
     def _shares(self, ranks: NDArray[np.uint16], window: Indices) -> NDArray[np.float32]:
-        return np.sort(ranks[:, window], axis=1).astype(np.float32) / self._reference.shape[1]
+        return np.asarray(np.sort(ranks[:, window], axis=1).astype(np.float32) / self._reference.shape[1])

@@ -47,8 +47,21 @@ def test_what_took_next_to_nothing_has_no_share() -> None:
     text, _ = page(results({"noise/3": record("noise", 3, 0.5, 0.8), "noise/1": record("noise", 1, 0.899, 0.88)}))
 
     row = next(line for line in text.splitlines() if line.startswith("| noise 1"))
-    assert row.endswith("| 88.0 |")
+    assert row.endswith("| 88.0 |  |")
     assert "the mean over the 1 corruptions" in text
+
+
+def test_rows_of_few_classes_do_not_count_in_the_answer() -> None:
+    """They are there to show harm, and have a table of their own."""
+    few = record("none", 0, 0.9, 0.6).model_copy(update={"classes": 2})
+
+    text, missed = page(results({"noise/3": record("noise", 3, 0.5, 0.8), few.corruption: few}))
+
+    assert "the mean over the 1 corruptions" in text
+    assert any(
+        line.startswith("| not corrupted, rows of 2 classes | 90.0 | 90.0 | 60.0 |") for line in text.splitlines()
+    )
+    assert missed == []
 
 
 def test_too_little_that_came_back_misses_the_bar() -> None:
