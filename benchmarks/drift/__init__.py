@@ -12,6 +12,6 @@ is not measured again.
     corruptions.py      what moves it
     network.py          what it is given to; graphs.py runs it
     recalibration.py    one study; recalibration_page.py and recalibration_text.py are its page
-    detection.py        the other, and detection_page.py
+    detection.py        the other; detection_page.py and detection_text.py are its page
     detectors/          what is compared there; windows.py cuts rows for them, thresholds.py sets them equal
 """

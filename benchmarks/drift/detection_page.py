@@ -8,35 +8,10 @@ from statistics import fmean
 from benchmarks.drift.corruptions import CORRUPTIONS
 from benchmarks.drift.data import SHARES
 from benchmarks.drift.detection import CALIBRATION_WINDOWS, COMMAND, FALSE_ALARMS, UNMOVED, WINDOW_ROWS, AlarmRecord
+from benchmarks.drift.detection_text import READING, TITLE
 from benchmarks.drift.detectors import DETECTORS
 from benchmarks.folding.markdown import section, table
 from benchmarks.folding.results import Results
-
-_TITLE = """# Drift, detected
-
-How often detectors notice that data has moved, at the same rate of false alarms. The network is a ConvNet of four
-convolutions, fitted to MNIST; the data is MNIST rows that it was not fitted to, corrupted more and more, and others.
-"""
-
-_READING = """### How to read it
-
-A detector gives every window of rows a score, and raises an alarm where that is above a threshold. It is calibrated:
-{share:.0%} of {calibration:,} windows of held-out rows that have not moved are above it. So no detector is judged by
-its scale, nor by what its p-values take for granted. A rate is the share of {windows} windows of other held-out rows
-that raise an alarm, the same windows for all detectors; it is off by up to {error:.1%}, standard error. The row
-`{unmoved}` is the rate of false alarms that a detector really has there, where {share:.0%} were asked for. The larger
-the windows, the less the two need agree: thresholds are set on some thousand rows, of which the windows overlap.
-
-- **KS** compares each feature's distribution with the reference's by the Kolmogorov-Smirnov statistic, and the largest
-  decides: `KSDrift` of alibi-detect, with the threshold calibrated instead of Bonferroni's.
-- **MMD** compares all features at once by the kernel `exp(-|x - y|^2 / m)`, where `m` is the median of squared
-  distances: `MMDDrift` of alibi-detect, with the threshold calibrated instead of found by permutations.
-- **inputs** are the 784 pixels; **hidden** is what the network's last layer takes, after the average over the image.
-
-Both detectors keep the same {reference} of MNIST's training file as their reference. The network saw none of these
-rows, nor of those that thresholds are set on or that are looked at.
-
-"""
 
 
 def page(results: Results) -> str:
@@ -48,7 +23,7 @@ def page(results: Results) -> str:
         by_data.setdefault(record.data, {})[record.detector] = record
     names = [name for name in DETECTORS if any(name in found for found in by_data.values())]
     tables = [_window_table(rows, names, by_data) for rows in WINDOW_ROWS]
-    reading = _READING.format(
+    reading = READING.format(
         share=FALSE_ALARMS,
         calibration=CALIBRATION_WINDOWS,
         windows=records[0].windows,
@@ -58,7 +33,7 @@ def page(results: Results) -> str:
     )
     body = "\n".join([_summary(names, by_data), *tables, reading])
     command = f"python -m benchmarks.drift {COMMAND} --mnist FOLDER --fashion FOLDER"
-    return f"{_TITLE}\n{section('MNIST, moved', command, (line.environment for line in lines.values()), body)}"
+    return f"{TITLE}\n{section('MNIST, moved', command, (line.environment for line in lines.values()), body)}"
 
 
 def _summary(names: Sequence[str], by_data: Mapping[str, Mapping[str, AlarmRecord]]) -> str:

@@ -34,8 +34,8 @@ Every figure is the mean of {draws} draws of the rows; their standard deviation 
   Schneider et al. (2020) the error of ResNet-50 on corrupted ImageNet falls from 76.7 to 62.2, that of ResNet-50 with
   DeepAugment and AugMix from 53.6 to 45.4 (mCE).
 - **Where rows are of few classes**, the statistics follow the classes, which is harm: the last table. More rows do not
-  help; a prior does, a little, where nothing else has moved. {refused_few_classes} of these recalibrations were refused,
-  since the classes that are predicted for the rows are as many as before: accuracies on other rows tell, nothing else.
+  help; a prior does, a little, where nothing else has moved. {refused_few_classes} of these recalibrations was refused:
+  for the rows themselves as many classes are predicted as before. Only accuracies on other rows tell.
 - **All rows of a run are of one corruption.** A mix of them was not measured.
 
 ### Which prior
