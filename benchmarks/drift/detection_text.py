@@ -28,16 +28,16 @@ rows, nor of those that thresholds are set on or that are looked at.
 
 ### What is to be seen
 
-- **From the third strength on nearly everything is noticed by everyone**; what tells detectors apart is the mildest two
-  strengths, and how many rows it takes.
+- **From the third strength on everyone notices everything** in windows of 128 rows. What tells detectors apart is the
+  mildest two strengths, and how many rows it takes.
 - **KS on inputs notices nearly everything, and owes it to MNIST.** The background there is exactly black. A contrast of
-  0.97 makes it 0.004 instead of 0, a noise of 0.02 makes half of it other than 0: to a statistic of ranks the least step
-  away from such a tie is as large as any. Images without an exact background have no such ties, so this column says
-  little about those. Where pixels only change places, as by a shift of one, it is no longer the best.
-- **MMD on inputs sees what moves many pixels far**: shift and rotation, from 32 rows on. It hardly sees noise, brightness
-  or contrast while they are small beside the distance between two digits, though they may cost the network accuracy.
+  0.97 makes it 0.004, a noise of 0.02 makes half of it more than 0: to a statistic of ranks the least step away from
+  such a tie is as large as any. Images without an exact background have no such ties, and this column says little about
+  them. Where pixels only change places, as by a shift of one, MMD notices sooner.
+- **MMD on inputs sees what moves many pixels far**: shift, and rotation. It hardly sees noise, brightness or contrast
+  while they are small beside the distance between two digits, though they may cost the network accuracy.
 - **The last layer sees what matters to the network.** Both detectors notice noise of 0.05 and brightness of 0.02 in
   every window of 32 rows, which take 8 and 6 points of its accuracy
   ([recalibration results](recalibration-results.md)), and do not notice a blur of 0.3, which takes nothing.
-- **Other writers are drift that no one made**: pixels show it, in every window of 512 rows; the last layer hardly does.
+- **Other writers are drift that no one made**: pixels show it, in every window of 512 rows; the last layer less often.
 """
