@@ -12,7 +12,8 @@ from threadpoolctl import threadpool_limits
 from benchmarks.drift import detection, detection_page, recalibration, recalibration_page
 from benchmarks.drift.data import Mnist, load_mnist
 from benchmarks.drift.detectors import DETECTORS
-from benchmarks.drift.network import load_network
+from benchmarks.drift.grounds import GROUNDS
+from benchmarks.drift.network import RECIPE, load_network
 from benchmarks.folding.results import Environment, Line, Results
 from models.store import Store
 
@@ -51,24 +52,27 @@ def _recalibrate(options: argparse.Namespace, data: Mnist, results: Results) -> 
 
 
 def _detect(options: argparse.Namespace, data: Mnist, results: Results) -> None:
-    bundle = load_network(Store(options.store), data)
+    ground = GROUNDS[options.ground]
+    data = ground.lay_all(data)
+    bundle = load_network(Store(options.store), data, RECIPE.model_copy(update={"name": ground.model}))
+    moved_data = detection.data_sets(data, options.fashion, ground)
     known = results.of(detection.COMMAND)
-    cases = {
-        (name, moved): f"{name}: {moved}"
-        for name in DETECTORS
-        for moved in detection.data_sets(data, options.fashion)
-        if options.only in f"{name}: {moved}" and f"{name}: {moved}" not in known
+    names = {
+        (name, moved): detection.case_name(name, moved, options.ground) for name in DETECTORS for moved in moved_data
     }
+    cases = {key: case for key, case in names.items() if options.only in case and case not in known}
     detectors = {name: DETECTORS[name](bundle, data) for name, _ in cases}
     thresholds = {name: detection.calibrate(detector, data.calibration.pixels) for name, detector in detectors.items()}
     _tell(f"thresholds: {thresholds}")
-    for moved, make in detection.data_sets(data, options.fashion).items():
+    for moved, make in moved_data.items():
         wanted = [name for name in detectors if (name, moved) in cases]
         pixels = make() if wanted else None
         for name in wanted:
             assert pixels is not None
             rates = detection.count_alarms(detectors[name], thresholds[name], pixels, options.windows)
-            record = detection.AlarmRecord(detector=name, data=moved, windows=options.windows, rates=rates)
+            record = detection.AlarmRecord(
+                detector=name, data=moved, ground=options.ground, windows=options.windows, rates=rates
+            )
             line = Line(
                 command=detection.COMMAND,
                 case=cases[name, moved],
@@ -106,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         ("--docs", "docs", "the folder to write the pages into"),
     ):
         parser.add_argument(name, type=Path, default=Path(default), metavar="PATH", help=what)
+    parser.add_argument("--ground", choices=GROUNDS, default="black", help="what the images of `detection` stand on")
     parser.add_argument("--only", default="", metavar="SUBSTRING", help="measure the cases whose names contain it")
     parser.add_argument("--draws", type=int, default=3, help="how often to draw rows to recalibrate on")
     parser.add_argument("--windows", type=int, default=200, help="how many windows of each size to look at")

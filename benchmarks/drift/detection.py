@@ -16,6 +16,7 @@ from benchmarks.drift.corruptions import CORRUPTIONS, LEVELS
 from benchmarks.drift.data import Mnist, Pixels, halves, read_images
 from benchmarks.drift.detectors import Detector
 from benchmarks.drift.detectors.detector import Score
+from benchmarks.drift.grounds import Ground
 from benchmarks.drift.thresholds import alarm_rate, threshold
 from benchmarks.drift.windows import draw_windows
 
@@ -34,6 +35,7 @@ class AlarmRecord(BaseModel):
     Attributes:
         detector: Its name.
         data: The data set's name.
+        ground: What its images stand on.
         windows: How many windows of each size it was shown.
         rates: By rows of a window, the share of windows with an alarm.
     """
@@ -42,16 +44,18 @@ class AlarmRecord(BaseModel):
 
     detector: str
     data: str
+    ground: str = "black"
     windows: int
     rates: dict[int, float]
 
 
-def data_sets(mnist: Mnist, fashion: Path) -> dict[str, Callable[[], Pixels]]:
+def data_sets(mnist: Mnist, fashion: Path, ground: Ground) -> dict[str, Callable[[], Pixels]]:
     """By name, what is looked at; made when it is called for.
 
     Args:
         mnist: Its live rows are corrupted.
         fashion: The folder of Fashion-MNIST.
+        ground: What ``mnist`` was laid on, for the others to stand on too.
     """
     live = mnist.live.pixels
     first, second = halves(mnist.test)
@@ -65,8 +69,13 @@ def data_sets(mnist: Mnist, fashion: Path) -> dict[str, Callable[[], Pixels]]:
         **corrupted,
         "other writers, first half of the test file": lambda: first.pixels,
         "other writers, second half of the test file": lambda: second.pixels,
-        "Fashion-MNIST": lambda: read_images(fashion, "t10k").pixels,
+        "Fashion-MNIST": lambda: ground.lay(read_images(fashion, "t10k")).pixels,
     }
+
+
+def case_name(detector: str, data: str, ground: str) -> str:
+    """What the results of a detector over a data set are kept by."""
+    return f"{detector}: {data}" if ground == "black" else f"{detector}: {data}, {ground}"
 
 
 def calibrate(detector: Detector, unmoved: Pixels) -> Thresholds:

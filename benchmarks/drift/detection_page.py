@@ -10,30 +10,38 @@ from benchmarks.drift.data import SHARES
 from benchmarks.drift.detection import CALIBRATION_WINDOWS, COMMAND, FALSE_ALARMS, UNMOVED, WINDOW_ROWS, AlarmRecord
 from benchmarks.drift.detection_text import READING, TITLE
 from benchmarks.drift.detectors import DETECTORS
+from benchmarks.drift.grounds import GROUNDS
 from benchmarks.folding.markdown import section, table
-from benchmarks.folding.results import Results
+from benchmarks.folding.results import Line, Results
 
 
 def page(results: Results) -> str:
-    """The page in Markdown."""
-    lines = results.of(COMMAND)
-    records = [AlarmRecord.model_validate(line.record) for line in lines.values()]
-    by_data: dict[str, dict[str, AlarmRecord]] = {}
-    for record in records:
-        by_data.setdefault(record.data, {})[record.detector] = record
-    names = [name for name in DETECTORS if any(name in found for found in by_data.values())]
-    tables = [_window_table(rows, names, by_data) for rows in WINDOW_ROWS]
+    """The page in Markdown, a section for each ground that there are results of."""
+    lines = [(line, AlarmRecord.model_validate(line.record)) for line in results.of(COMMAND).values()]
+    windows = lines[0][1].windows
     reading = READING.format(
         share=FALSE_ALARMS,
         calibration=CALIBRATION_WINDOWS,
-        windows=records[0].windows,
-        error=0.5 / records[0].windows ** 0.5,
+        windows=windows,
+        error=0.5 / windows**0.5,
         unmoved=UNMOVED,
-        reference=f"{SHARES['reference']:.0%}",
+        reference=SHARES["reference"],
     )
-    body = "\n".join([_summary(names, by_data), *tables, reading])
-    command = f"python -m benchmarks.drift {COMMAND} --mnist FOLDER --fashion FOLDER"
-    return f"{TITLE}\n{section('MNIST, moved', command, (line.environment for line in lines.values()), body)}"
+    of_grounds = {name: [(line, record) for line, record in lines if record.ground == name] for name in GROUNDS}
+    return "\n".join([TITLE, *(_section(name, found) for name, found in of_grounds.items() if found), reading])
+
+
+def _section(ground: str, lines: Sequence[tuple[Line, AlarmRecord]]) -> str:
+    by_data: dict[str, dict[str, AlarmRecord]] = {}
+    for _, record in lines:
+        by_data.setdefault(record.data, {})[record.detector] = record
+    names = [name for name in DETECTORS if any(name in found for found in by_data.values())]
+    tables = [_window_table(rows, names, by_data) for rows in WINDOW_ROWS]
+    command = f"python -m benchmarks.drift {COMMAND} --ground {ground} --mnist FOLDER --fashion FOLDER"
+    title = f"MNIST on a {ground} ground"
+    return section(
+        title, command, (line.environment for line, _ in lines), "\n".join([_summary(names, by_data), *tables])
+    )
 
 
 def _summary(names: Sequence[str], by_data: Mapping[str, Mapping[str, AlarmRecord]]) -> str:

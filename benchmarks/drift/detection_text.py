@@ -8,7 +8,7 @@ How often detectors notice that data has moved, at the same rate of false alarms
 convolutions, fitted to MNIST; the data is MNIST rows that it was not fitted to, corrupted more and more, and others.
 """
 
-READING = """### How to read it
+READING = """## How to read it
 
 A detector gives every window of rows a score, and raises an alarm where that is above a threshold. It is calibrated:
 {share:.0%} of {calibration:,} windows of held-out rows that have not moved are above it. So no detector is judged by
@@ -23,10 +23,14 @@ the less the two need agree: thresholds are set on some thousand rows, of which 
   distances: `MMDDrift` of alibi-detect, with the threshold calibrated instead of found by permutations.
 - **inputs** are the 784 pixels; **hidden** is what the network's last layer takes, after the average over the image.
 
-Both detectors keep the same {reference} of MNIST's training file as their reference. The network saw none of these
+Both detectors keep the same {reference:.0%} of MNIST's training file as their reference. The network saw none of these
 rows, nor of those that thresholds are set on or that are looked at.
 
-### What is to be seen
+MNIST's background is exactly black. On the grainy ground black is 0.3 and white 0.8, and every pixel of every image
+has normal noise of 0.05 of its own, in training too: the network is another one, fitted to such images. What is called
+noise there comes on top.
+
+## What is to be seen
 
 - **From the third strength on everyone notices everything** in windows of 128 rows. What tells detectors apart is the
   mildest two strengths, and how many rows it takes.
