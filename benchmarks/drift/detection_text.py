@@ -30,6 +30,8 @@ MNIST's background is exactly black. On the grainy ground black is 0.3 and white
 has normal noise of 0.05 of its own, in training too: the network is another one, fitted to such images. What is called
 noise there comes on top.
 
+The folders hold the files as published, gzipped or not; Fashion-MNIST is Debian's package `dataset-fashion-mnist`.
+
 ## What is to be seen
 
 - **From the third strength on everyone notices everything** in windows of 128 rows. What tells detectors apart is the

@@ -7,7 +7,7 @@ TITLE = """# Recalibration, measured
 What [recalibration](recalibration.md) without labels brings back of the accuracy that corrupted images take. The
 network is a ConvNet of four convolutions, fitted to MNIST and nothing else. One half of MNIST's test file, at random,
 is there to recalibrate on, the other to take accuracies on: no row is in both. Accuracies are the folded graph's, under
-ONNX Runtime.
+ONNX Runtime. `FOLDER` holds MNIST's four files as published, gzipped or not.
 """
 
 READING = """### How to read it
