@@ -10,7 +10,8 @@ from service.normalization.alarms import Alarms
 from service.normalization.judgement import Judgement
 from service.normalization.seen import ClosedWindow
 from tests.service.inference.registries import loader_of, publish
-from tests.service.normalization.watching import normal_rows, sight_of
+from tests.service.normalization.watching import sight_of
+from tests.service.observing import normal_rows
 
 THRESHOLD = 5.0
 

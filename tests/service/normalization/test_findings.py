@@ -10,7 +10,8 @@ from models.stacked_moments import StackedMoments
 from service.normalization.findings import Over, find
 from service.normalization.seen import ClosedWindow, Seen
 from service.normalization.sight import Sight
-from tests.service.normalization.watching import judge_of, normal_rows, sight_of
+from tests.service.normalization.watching import judge_of, sight_of
+from tests.service.observing import normal_rows
 
 OVERS: tuple[Over, ...] = ("window", "total")
 

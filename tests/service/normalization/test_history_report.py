@@ -9,7 +9,8 @@ from models.moments import Moments
 from service.history.period import Period
 from service.inference.served_model import ServedModel
 from service.normalization.history_report import describe_history
-from tests.service.normalization.watching import judge_of, normal_rows, sight_of
+from tests.service.normalization.watching import judge_of, sight_of
+from tests.service.observing import normal_rows
 
 SINCE = datetime(2026, 1, 31, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

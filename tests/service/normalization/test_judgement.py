@@ -4,7 +4,8 @@ import pytest
 from models.bundle import Bundle
 from models.stacked_moments import StackedMoments
 from service.normalization.judgement import Judge, Judgement
-from tests.service.normalization.watching import judge_of, normal_rows, sight_of
+from tests.service.normalization.watching import judge_of, sight_of
+from tests.service.observing import normal_rows
 
 
 def test_the_model_is_as_far_off_as_its_furthest_layer() -> None:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from models.bundle import Bundle
 from service.normalization.monitor import Monitor, WindowRules
 from service.normalization.seen import ClosedWindow
-from tests.service.normalization.watching import judge_of, normal_rows, sight_of, told_of
+from tests.service.normalization.watching import judge_of, sight_of, told_of
+from tests.service.observing import normal_rows
 
 WINDOW_ROWS = 40
 HOUR_S = 3600.0

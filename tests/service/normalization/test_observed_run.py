@@ -11,7 +11,8 @@ from service.errors import EngineError
 from service.inference.engine import Engine
 from service.normalization.monitor import Monitor, WindowRules
 from service.normalization.observed_run import ObservedRun
-from tests.service.normalization.watching import DEVICE, judge_of, normal_rows, observing_engine, sight_of
+from tests.service.normalization.watching import DEVICE, judge_of, observing_engine, sight_of
+from tests.service.observing import normal_rows
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 
 from models.bundle import Bundle
 from service.normalization.pending import Pending, read_together
-from tests.service.normalization.watching import judge_of, normal_rows, told_of
+from tests.service.normalization.watching import judge_of, told_of
+from tests.service.observing import normal_rows
 
 PLENTY = 2**20
 

@@ -1,7 +1,8 @@
 from models.bundle import Bundle
 from service.normalization.seen import ClosedWindow, Seen
 from service.normalization.sight import Sight
-from tests.service.normalization.watching import normal_rows, sight_of
+from tests.service.normalization.watching import sight_of
+from tests.service.observing import normal_rows
 
 NOTHING = Sight.nothing(3)
 

@@ -2,7 +2,8 @@ import numpy as np
 
 from models.bundle import Bundle
 from service.normalization.sight import Sight
-from tests.service.normalization.watching import normal_rows, sight_of
+from tests.service.normalization.watching import sight_of
+from tests.service.observing import normal_rows
 
 
 def test_nothing_has_no_rows_and_no_times() -> None:

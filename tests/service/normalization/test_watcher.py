@@ -22,13 +22,13 @@ from tests.service.normalization.watching import (
     EVERY_ROW,
     Recorded,
     idle_watcher,
-    normal_rows,
     publish_and_load,
     run_rows,
     sight_of,
     until_true,
     watching,
 )
+from tests.service.observing import normal_rows
 
 
 @pytest.fixture

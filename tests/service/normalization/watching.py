@@ -27,7 +27,6 @@ from service.normalization.seen import ClosedWindow
 from service.normalization.sight import Sight
 from service.normalization.watcher import ObservingRules, Record, Watcher
 from service.protocol.messages import InferenceRequest, Tensor
-from tests.drafts import INPUTS
 from tests.service.inference.registries import answer, loader_of
 
 DEADLINE_S = 20
@@ -98,11 +97,6 @@ def sight_of(bundle: Bundle, x: NDArray[np.float32], *, since: float = 1000.0, u
     """What the layers of a draft's bundle see over rows of shape ``(rows, 4)``."""
     rows = judge_of(bundle).columns.read(*told_of(bundle, x))
     return Sight(StackedMoments.of(rows), rows.not_finite, since, until)
-
-
-def normal_rows(rows: int, *, seed: int = 0, mean: float = 0.0) -> NDArray[np.float32]:
-    """Rows of a draft: like those of its training where the mean is 0."""
-    return np.random.default_rng((seed, 7)).normal(mean, 1.0, size=(rows, INPUTS)).astype(np.float32)
 
 
 def run_rows(served: ServedModel, x: NDArray[np.float32]) -> NDArray[Any]:
