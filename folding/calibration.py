@@ -114,7 +114,7 @@ def _draw(
         times = generator.multinomial(size, np.full(len(rows), 1 / len(rows)), size=stop - start)
         means = times.astype(np.float32) @ rows / np.float32(size) + off
         found.append(size * np.add.reduceat(np.square(means), starts, axis=1, dtype=np.float64))
-    return np.cbrt(np.concatenate(found))
+    return np.asarray(np.cbrt(np.concatenate(found)))
 
 
 def _fit(found: Features) -> LayerCalibration:
@@ -143,4 +143,4 @@ def _whitening(away: Array) -> NDArray[np.float32]:
     values, vectors = np.linalg.eigh(shrunk)
     values = np.maximum(values, LEAST_DEVIATION**2)
     root = (vectors / np.sqrt(values)) @ vectors.T
-    return (root / deviation[:, None]).astype(np.float32)
+    return np.asarray(root / deviation[:, None], dtype=np.float32)

@@ -41,7 +41,7 @@ def features(mean: Array, variance: Array) -> Features:
         mean: In training deviations, shape ``(..., channels)``; NaN where a channel can't be observed.
         variance: About that mean, the same shape.
     """
-    return np.nan_to_num(np.concatenate([mean, variance + np.square(mean)], axis=-1))
+    return np.asarray(np.nan_to_num(np.concatenate([mean, variance + np.square(mean)], axis=-1)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
