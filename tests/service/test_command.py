@@ -13,7 +13,16 @@ from tests.service.running import command, over_socket
 
 
 def test_help_names_every_setting_and_is_a_success() -> None:
-    flags = ["--store", "--host", "--port", "--device", "--threads", "--refresh-interval-s", "--max-request-bytes"]
+    flags = [
+        "--store",
+        "--host",
+        "--port",
+        "--device",
+        "--threads",
+        "--refresh-interval-s",
+        "--max-request-bytes",
+        "--version",
+    ]
 
     finished = command("--help")
 
