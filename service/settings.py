@@ -21,7 +21,7 @@ def _policies(text: str) -> str:
 
 
 class Settings(BaseSettings):
-    """Serve a store of bundles over HTTP. Flags are variables too: --port is BNSERVE_PORT. --version prints its own."""
+    """Serve bundles over HTTP. Every flag is also a variable: --port is BNSERVE_PORT. --version prints the version."""
 
     model_config = SettingsConfigDict(
         env_prefix="BNSERVE_", frozen=True, extra="forbid", cli_prog_name="bnserve", cli_kebab_case=True

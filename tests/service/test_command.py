@@ -148,7 +148,7 @@ def test_a_store_without_models_is_served_and_warned_about(tmp_path: Path, *, th
         status = httpx.get(f"{server.url}/v2/health/live", timeout=20).status_code
 
     assert status == 200
-    assert f": store {folder}: {found}; what is published there is served at once\n" in server.log.read_text()
+    assert f": store {folder}: {found}; what is published there is served within seconds\n" in server.log.read_text()
 
 
 def test_it_prints_where_to_look_once_it_listens(tiny: Store, tmp_path: Path) -> None:
