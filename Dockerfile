@@ -20,7 +20,7 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 RUN mkdir folding models service training
 
 FROM build AS build-service
-RUN pip --python /opt/venv install '.[service,tracing]'
+RUN pip --python /opt/venv install '.[service,tracing,postgres]'
 COPY models/*.py models/
 COPY folding folding
 COPY service service

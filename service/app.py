@@ -27,8 +27,11 @@ from service.inference.versions import parse_policies
 from service.inference.watch import changes
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
+from service.normalization.recalibration import Recalibrations
+from service.normalization.reservoir import ReservoirLimits
+from service.normalization.reservoirs import Reservoirs
 from service.pages import docs
-from service.routes import config, health, metadata, normalization, prometheus, repository, statistics
+from service.routes import config, health, metadata, normalization, prometheus, recalibration, repository, statistics
 from service.routes.body import HeldBytes
 from service.routes.dispatch import Dispatch
 from service.routes.errors import ErrorBody, add_error_handlers
@@ -82,7 +85,12 @@ def create_app(settings: Settings, shared: Path | None = None, *, lifecycle: Lif
     metrics.watch(registry)
     tracer = open_tracer(settings.otlp_endpoint)
     held = HeldBytes(settings.max_pending_bytes)
-    endpoint = InferenceEndpoint(registry, metrics, _request_limits(settings), held=held, tracer=tracer)
+    reservoirs = None
+    if settings.reservoir_rows:
+        reservoirs = Reservoirs(ReservoirLimits(rows=settings.reservoir_rows, bytes=settings.reservoir_bytes))
+    endpoint = InferenceEndpoint(
+        registry, metrics, _request_limits(settings), held=held, tracer=tracer, reservoirs=reservoirs
+    )
     lifecycle = lifecycle or Lifecycle()
 
     @contextlib.asynccontextmanager
@@ -109,7 +117,10 @@ def create_app(settings: Settings, shared: Path | None = None, *, lifecycle: Lif
     framework = _framework(lifespan)
     state = framework.state
     state.settings, state.registry, state.metrics, state.lifecycle = settings, registry, metrics, lifecycle
-    state.limits = limits
+    state.limits, state.held, state.reservoirs = limits, held, reservoirs
+    state.recalibrations = Recalibrations(
+        settings.recalibration_timeout_s, None if shared is None else shared / "recalibration"
+    )
     return Dispatch(framework, endpoint)
 
 
@@ -132,6 +143,7 @@ def _framework(lifespan: Lifespan[FastAPI]) -> FastAPI:
         config.router,
         health.router,
         normalization.router,
+        recalibration.router,
         repository.router,
         prometheus.router,
         docs.router,

@@ -56,7 +56,9 @@ class Settings(BaseSettings):
     ] = "latest:2"
     repository_control: Annotated[
         bool,
-        Field(description="Whether clients may load, unload and promote; with --no-repository-control they get 403."),
+        Field(
+            description="Whether clients may load, promote and recalibrate; with --no-repository-control they get 403."
+        ),
     ] = True
     max_batch_rows: Annotated[int, Field(ge=1, description="Most rows of one run of a model.")] = 64
     max_batch_delay_ms: Annotated[
@@ -85,6 +87,18 @@ class Settings(BaseSettings):
     max_pending_bytes: Annotated[
         int, Field(gt=0, description="Bytes of all bodies that are held at once; further ones are refused at once.")
     ] = 2**30
+    reservoir_rows: Annotated[
+        int, Field(ge=0, description="Rows of late that are kept of every version, to recalibrate it on; 0 for none.")
+    ] = 0
+    reservoir_bytes: Annotated[int, Field(gt=0, description="Most bytes of the rows that are kept of a version.")] = (
+        64 * 2**20
+    )
+    recalibration_timeout_s: Annotated[
+        float,
+        Field(
+            gt=0, allow_inf_nan=False, description="A recalibration that takes longer is stopped, answered with 504."
+        ),
+    ] = 300.0
     compression: Annotated[
         bool,
         Field(description="Whether answers are compressed for clients that accept it; not with --no-compression."),

@@ -1,4 +1,5 @@
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,17 @@ from service.supervisor import END_S
 ROOT = Path(__file__).parents[1]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+
+NOT_SERVED = {"dev", "service-common", "service-gpu", "training"}
+"""Extras that are not for the service on a CPU, or that others hold."""
+
+
+def stage(name: str) -> str:
+    """The lines of one stage of the Dockerfile."""
+    found = re.search(rf"^FROM \S+ AS {name}\n(.*?)(?=^FROM |\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    return found[1]
 
 
 def manifest(kind: str) -> dict[str, Any]:
@@ -41,6 +53,24 @@ def settings(container: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Sett
     for variable in container["env"]:
         monkeypatch.setenv(variable["name"], variable["value"])
     return Settings()
+
+
+def test_the_image_of_the_service_has_whatever_a_setting_may_ask_for() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+    installed = re.search(r"install '\.\[([a-z,]+)\]'", stage("build-service"))
+
+    assert installed is not None
+    assert set(installed[1].split(",")) == set(extras) - NOT_SERVED
+
+
+@pytest.mark.parametrize(
+    ("name", "rooms"), [("service", {"folding", "service"}), ("training", {"folding", "training"})]
+)
+def test_an_image_has_the_rooms_that_it_needs_and_no_other(name: str, rooms: set[str]) -> None:
+    copied = re.findall(r"^COPY (\S+) (\S+)$", stage(f"build-{name}"), re.MULTILINE)
+
+    assert set(copied) == {("models/*.py", "models/"), *((room, room) for room in rooms)}
 
 
 def test_every_variable_of_the_container_is_a_setting(container: dict[str, Any]) -> None:

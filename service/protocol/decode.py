@@ -9,7 +9,7 @@ Source: Open Inference Protocol, REST; Triton's binary tensor data extension.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple, cast
 
@@ -18,7 +18,7 @@ from service.errors import InvalidRequest
 from service.protocol.blobs import Blobs, array_from_bytes
 from service.protocol.documents import parse_request
 from service.protocol.fields import Json, complaint, read_count, read_counts, read_list, read_object, read_string
-from service.protocol.messages import InferenceRequest, RequestedOutput, Tensor
+from service.protocol.messages import InferenceRequest, RequestedOutput, RowsRequest, Tensor
 from service.protocol.numbers import array_of
 from service.protocol.requested import RequestParameters, read_outputs, read_parameters
 
@@ -43,23 +43,31 @@ def decode_request(body: bytes, *, header_length: int | None = None) -> Inferenc
     Raises:
         InvalidRequest: If any part of it is not as the protocol says; the text names the field.
     """
-    if header_length is None:
-        head, blobs = _read_head(body), Blobs(memoryview(b""))
-    elif 0 < header_length <= len(body):
-        read = _kept_head if header_length <= min(KEPT_HEAD_BYTES, len(body) - 1) else _read_head
-        head, blobs = read(body[:header_length]), Blobs(memoryview(body)[header_length:])
-    else:
+    head, blobs = _parts(body, header_length)
+    if head.inputs is None:
         raise InvalidRequest(
-            f"Inference-Header-Content-Length: expected 1 to {len(body)}, the length of the body, got {header_length}"
+            "request: expected inputs, a list of tensors with name, datatype, shape and data, got none"
         )
     request = InferenceRequest(
         id=head.id,
-        inputs=[_tensor(given, f"inputs[{index}]", blobs) for index, given in enumerate(head.inputs)],
+        inputs=_tensors(head.inputs, blobs),
         outputs=head.outputs,
         binary_outputs=head.parameters.binary_outputs,
         timeout_us=head.parameters.timeout_us,
         priority=head.parameters.priority,
     )
+    blobs.expect_end()
+    return request
+
+
+def decode_rows(body: bytes, *, header_length: int | None = None) -> RowsRequest:
+    """Read a request that may bring rows, as an inference request does, or none.
+
+    Raises:
+        InvalidRequest: As ``decode_request``, but for inputs that are left out.
+    """
+    head, blobs = _parts(body, header_length)
+    request = RowsRequest(_tensors(head.inputs or (), blobs), head.all_parameters)
     blobs.expect_end()
     return request
 
@@ -75,29 +83,41 @@ class _Given(NamedTuple):
 
 
 class _Head(NamedTuple):
-    """What the JSON of a request says."""
+    """What the JSON of a request says; without inputs where it has no such field."""
 
     id: str | None
-    inputs: Sequence[_Given]
+    inputs: Sequence[_Given] | None
     outputs: Sequence[RequestedOutput] | None
     parameters: RequestParameters
+    all_parameters: Mapping[str, Json]
+
+
+def _parts(body: bytes, header_length: int | None) -> tuple[_Head, Blobs]:
+    """The JSON of a request, read, and the bytes behind it."""
+    if header_length is None:
+        return _read_head(body), Blobs(memoryview(b""))
+    if 0 < header_length <= len(body):
+        read = _kept_head if header_length <= min(KEPT_HEAD_BYTES, len(body) - 1) else _read_head
+        return read(body[:header_length]), Blobs(memoryview(body)[header_length:])
+    raise InvalidRequest(
+        f"Inference-Header-Content-Length: expected 1 to {len(body)}, the length of the body, got {header_length}"
+    )
 
 
 def _read_head(text: bytes) -> _Head:
     document = parse_request(text)
     if not isinstance(document, dict):
         raise complaint("request", "an object", document)
-    if "inputs" not in document:
-        raise InvalidRequest(
-            "request: expected inputs, a list of tensors with name, datatype, shape and data, got none"
-        )
-    identifier = document.get("id")
+    identifier, inputs = document.get("id"), document.get("inputs")
     parameters = read_parameters(document.get("parameters"))
     return _Head(
         None if identifier is None else read_string(identifier, "id"),
-        [_input(item, f"inputs[{index}]") for index, item in enumerate(read_list(document.get("inputs"), "inputs"))],
+        None
+        if inputs is None
+        else [_input(item, f"inputs[{index}]") for index, item in enumerate(read_list(inputs, "inputs"))],
         read_outputs(document.get("outputs"), binary_by_default=parameters.binary_outputs),
         parameters,
+        document.get("parameters") or {},
     )
 
 
@@ -122,6 +142,10 @@ def _input(item: Json, where: str) -> _Given:
     if read_count(size, field) != expected and datatype != "BYTES":
         raise InvalidRequest(f"{field}: expected {expected}, as {datatype} of shape {shape} takes, got {size}")
     return _Given(name, datatype, shape, size, None)
+
+
+def _tensors(given: Sequence[_Given], blobs: Blobs) -> list[Tensor]:
+    return [_tensor(one, f"inputs[{index}]", blobs) for index, one in enumerate(given)]
 
 
 def _tensor(given: _Given, where: str, blobs: Blobs) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
@@ -58,6 +58,18 @@ class InferenceRequest(NamedTuple):
         if self.outputs is None:
             return frozenset(names if self.binary_outputs else ())
         return frozenset(output.name for output in self.outputs if output.binary)
+
+
+class RowsRequest(NamedTuple):
+    """Rows that a client sends, but not to be answered one by one.
+
+    Attributes:
+        inputs: In the order of the request; none where the client sent none.
+        parameters: Of the request, as they came.
+    """
+
+    inputs: Sequence[Tensor]
+    parameters: Mapping[str, Any]
 
 
 class InferenceAnswer(NamedTuple):

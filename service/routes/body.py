@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
 from starlette.types import Receive
@@ -44,6 +45,21 @@ class HeldBytes:
     def give_back(self, size: int) -> None:
         """Hold some no longer."""
         self._held -= size
+
+    @contextlib.contextmanager
+    def counting(self) -> Iterator[Callable[[int], None]]:
+        """What counts bytes as held, until this ends."""
+        held = 0
+
+        def hold(size: int) -> None:
+            nonlocal held
+            self.take(size)
+            held += size
+
+        try:
+            yield hold
+        finally:
+            self.give_back(held)
 
 
 def pick_headers(headers: Iterable[tuple[bytes, bytes]], names: frozenset[bytes]) -> dict[bytes, bytes]:

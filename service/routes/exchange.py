@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from starlette.types import Receive, Send
 
-from service.inference.job import Outcome
+from service.inference.job import Job, Outcome
 from service.inference.served_model import ServedModel
 from service.routes.body import Headers, HeldBytes
 
@@ -24,6 +24,7 @@ class Exchange:
         request_id: What logs and the answer call it.
         served: What is to answer, once it was found.
         rows: How many it has, once they were read.
+        job: Its rows, once they were read.
         outcome: What became of them, once they were run.
     """
 
@@ -34,6 +35,7 @@ class Exchange:
     request_id: str
     served: ServedModel | None = None
     rows: int = 0
+    job: Job | None = None
     outcome: Outcome | None = None
     held_bytes: int = 0
 

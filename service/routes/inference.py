@@ -15,27 +15,27 @@ from dataclasses import dataclass
 
 from starlette.types import Receive, Scope, Send
 
-from service.errors import DeadlineExceeded, InvalidRequest, Overloaded, RequestTooLarge, ServiceError
+from service.errors import DeadlineExceeded, Overloaded, ServiceError
 from service.inference.registry import Registry
 from service.logs import Answered, begin_request, log_request
 from service.metrics import Metrics
+from service.normalization.reservoirs import Reservoirs
 from service.protocol.compression import choose_encoding, compress
 from service.protocol.decode import decode_request
 from service.protocol.encode import encode_answer
 from service.protocol.messages import InferenceRequest
 from service.protocol.raw import decode_raw
-from service.routes.aside import ASIDE_BYTES, aside
-from service.routes.body import BODY_HEADERS, HeldBytes, pick_headers, read_body, whole_number
+from service.routes.aside import aside
+from service.routes.body import BODY_HEADERS, HeldBytes, pick_headers, read_body
 from service.routes.errors import INTERNAL_ERROR, error_response, headers_of, status_of, wrong_method
 from service.routes.exchange import Exchange, Reply
+from service.routes.json_part import HEADER_LENGTH, decode_json_part, header_length
 from service.routes.request_ids import REQUEST_ID
 from service.tracing import Tracer
 
-HEADER_LENGTH = "Inference-Header-Content-Length"
-_HEADER_LENGTH = HEADER_LENGTH.lower().encode()
 _ACCEPT = b"accept-encoding"
 _ENCODING = b"content-encoding"
-_HEADERS = BODY_HEADERS | {_HEADER_LENGTH, REQUEST_ID, _ACCEPT, b"traceparent", b"tracestate"}
+_HEADERS = BODY_HEADERS | {HEADER_LENGTH, REQUEST_ID, _ACCEPT, b"traceparent", b"tracestate"}
 
 COMPRESSED_BYTES = 1024
 """Answers of fewer bytes are not worth compressing: they fit into one packet as they are."""
@@ -73,16 +73,25 @@ class InferenceEndpoint:
         limits: Of every request.
         held: Counts the bytes of all requests.
         tracer: Makes spans; None for none.
+        reservoirs: Keep some of the rows that were answered; None for none.
     """
 
     def __init__(
-        self, registry: Registry, metrics: Metrics, limits: RequestLimits, *, held: HeldBytes, tracer: Tracer | None
+        self,
+        registry: Registry,
+        metrics: Metrics,
+        limits: RequestLimits,
+        *,
+        held: HeldBytes,
+        tracer: Tracer | None,
+        reservoirs: Reservoirs | None = None,
     ) -> None:
         self._registry = registry
         self._metrics = metrics
         self._limits = limits
         self._held = held
         self._tracer = tracer
+        self._reservoirs = reservoirs
 
     async def answer(self, name: str, version: str | None, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -93,6 +102,7 @@ class InferenceEndpoint:
         try:
             reply = await self._reply(exchange, scope, name, version)
             await reply.send(send)
+            await self._keep_rows(exchange)
         finally:
             exchange.let_go()
         seconds = time.perf_counter() - exchange.started
@@ -128,7 +138,7 @@ class InferenceEndpoint:
         if request.timeout_us is not None:
             timeout_s = min(timeout_s or float("inf"), request.timeout_us / 1e6)
         job = served.submit(request, deadline=None if timeout_s is None else exchange.started + timeout_s)
-        exchange.rows = job.rows
+        exchange.job, exchange.rows = job, job.rows
         try:
             exchange.outcome = await served.outcome(job, exchange.gone)
         except DeadlineExceeded as error:
@@ -139,7 +149,7 @@ class InferenceEndpoint:
         else:
             headers = [
                 (b"content-type", b"application/octet-stream"),
-                (_HEADER_LENGTH, b"%d" % encoded.header_length),
+                (HEADER_LENGTH, b"%d" % encoded.header_length),
             ]
         body = encoded.body
         if _ACCEPT in exchange.headers and len(body) >= COMPRESSED_BYTES and self._limits.compresses:
@@ -158,15 +168,20 @@ class InferenceEndpoint:
             exchange.receive, headers, limit=limits.max_bytes, timeout_s=limits.timeout_s, hold=exchange.hold
         )
         served.expect_room()  # before any work that would be for nothing
-        length = _header_length(headers.get(_HEADER_LENGTH))
+        length = header_length(headers)
         if length == 0:
             return decode_raw(body, served.manifest.inputs)
-        json_bytes = len(body) if length is None else min(length, len(body))
-        if json_bytes > limits.max_json_bytes:
-            raise RequestTooLarge(f"request: expected at most {limits.max_json_bytes} bytes of JSON, got {json_bytes}")
-        if json_bytes <= ASIDE_BYTES:
-            return decode_request(body, header_length=length)
-        return await asyncio.to_thread(decode_request, body, header_length=length)
+        return await decode_json_part(decode_request, body, length, limit=limits.max_json_bytes)
+
+    async def _keep_rows(self, exchange: Exchange) -> None:
+        """Keep some of the rows, if they were answered; the client has its answer already."""
+        if self._reservoirs is None or exchange.outcome is None:
+            return
+        assert exchange.job is not None, "it has an outcome"
+        assert exchange.served is not None, "it has a job"
+        inputs = exchange.job.inputs
+        size = sum(array.nbytes for array in inputs.values())
+        await aside(self._reservoirs.of(exchange.served).keep, inputs, size=size)
 
     def _count(self, exchange: Exchange, status: int, seconds: float) -> None:
         served, outcome = exchange.served, exchange.outcome
@@ -189,12 +204,3 @@ def _too_late(timeout_us: int | None, timeout_s: float | None) -> DeadlineExceed
         return DeadlineExceeded(f"parameters.timeout: expected an answer within {timeout_us} us, got none yet")
     assert timeout_s is not None, "without a time there is no end of it"
     return DeadlineExceeded(f"request_timeout_ms: expected an answer within {timeout_s * 1e3:g} ms, got none yet")
-
-
-def _header_length(value: bytes | None) -> int | None:
-    if value is None:
-        return None
-    number = whole_number(value)
-    if number is None:
-        raise InvalidRequest(f"{HEADER_LENGTH}: expected a whole number, got {value[:40].decode('latin-1')!r}")
-    return number

@@ -92,7 +92,7 @@ class Server:
     def wait_until_ready(self, path: str = "/v2/health/ready") -> None:
         """Ask again and again, as an orchestrator does."""
         deadline = time.monotonic() + DEADLINE_S
-        with httpx.Client(base_url=self.url) as client:
+        with httpx.Client(base_url=self.url, timeout=DEADLINE_S) as client:
             while not _answers(client, path):
                 assert time.monotonic() < deadline, self.log.read_text()
 

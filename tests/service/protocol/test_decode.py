@@ -40,7 +40,7 @@ REFUSED_DOCUMENTS: list[tuple[object, str]] = [
     (None, "request: expected an object, got null"),
     ("inputs", 'request: expected an object, got "inputs"'),
     ({}, "request: expected inputs, a list of tensors with name, datatype, shape and data, got none"),
-    ({"inputs": None}, "inputs: expected a list, got null"),
+    ({"inputs": None}, "request: expected inputs, a list of tensors with name, datatype, shape and data, got none"),
     ({"inputs": ONE_INPUT}, "inputs: expected a list, got {"),
     ({"inputs": [ONE_INPUT, 1]}, "inputs[1]: expected an object, got 1"),
     (with_fields(id=5), "id: expected a string, got 5"),

@@ -52,6 +52,7 @@ def test_every_endpoint_is_described(document: Document) -> None:
         *((f"{base}/infer", "post") for base in (model, version)),
         *((f"{base}/normalization", "get") for base in (model, version)),
         *((f"{base}/normalization/layers/{{layer}}", "get") for base in (model, version)),
+        *((f"{base}/normalization/recalibrate", "post") for base in (model, version)),
         ("/v2/repository/index", "post"),
         *((f"/v2/repository/models/{{model}}/{verb}", "post") for verb in ("load", "unload", "promote", "rollback")),
         ("/v2/repository/models/{model}/default", "delete"),
@@ -140,6 +141,21 @@ def test_inference_takes_and_gives_json_or_bytes(document: Document, path: str) 
     assert taken["application/json"]["schema"]["$ref"].endswith("/InferRequest")
     assert given["application/json"]["schema"]["$ref"].endswith("/InferResponse")
     assert taken["application/octet-stream"] == given["application/octet-stream"]
+
+
+@pytest.mark.parametrize("of", ["/v2/models/{model}", "/v2/models/{model}/versions/{version}"])
+def test_recalibration_takes_json_or_bytes(document: Document, of: str) -> None:
+    operation = document["paths"][f"{of}/normalization/recalibrate"]["post"]
+
+    body, headers = (
+        operation["requestBody"],
+        [each["name"] for each in operation["parameters"] if each["in"] == "header"],
+    )
+
+    assert body["required"] is False
+    assert body["content"]["application/json"]["schema"]["$ref"].endswith("/RecalibrateRequest")
+    assert "application/octet-stream" in body["content"]
+    assert headers == ["Inference-Header-Content-Length"]
 
 
 def test_the_document_is_the_same_each_time(service: Service) -> None:
