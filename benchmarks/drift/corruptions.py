@@ -64,12 +64,12 @@ def _brightness(pixels: Pixels, added: float, _random: np.random.Generator) -> P
 
 
 def _rotation(pixels: Pixels, degrees: float, _random: np.random.Generator) -> Pixels:
-    return np.asarray(ndimage.rotate(pixels, degrees, axes=(2, 3), reshape=False, order=1, mode="nearest"))
+    return np.asarray(ndimage.rotate(pixels, degrees, axes=(2, 3), reshape=False, order=1))
 
 
 def _shift(pixels: Pixels, distance: float, _random: np.random.Generator) -> Pixels:
-    """Down and to the right; what comes in is what the edge is, on black as on any other ground."""
-    return np.asarray(ndimage.shift(pixels, (0, 0, distance, distance), order=1, mode="nearest"))
+    """Down and to the right; what comes in is black."""
+    return np.asarray(ndimage.shift(pixels, (0, 0, distance, distance), order=1))
 
 
 _ALL = (
