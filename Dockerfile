@@ -37,9 +37,14 @@ FROM base AS service
 COPY --from=build-service /opt/venv /opt/venv
 # a new volume that is mounted here starts with the demo bundle
 COPY --chown=bn models/store /store
-ENV BNSERVE_HOST=0.0.0.0 BNSERVE_PORT=8000 BNSERVE_STORE=/store
+# the history is not beside the store, which may be read-only
+RUN install --directory --owner bn /history
+ENV BNSERVE_HOST=0.0.0.0 \
+    BNSERVE_PORT=8000 \
+    BNSERVE_STORE=/store \
+    BNSERVE_HISTORY_URL=sqlite:////history/history.sqlite
 USER bn
-VOLUME /store
+VOLUME /store /history
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --start-interval=1s CMD ["python", "-c", \
     "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"BNSERVE_PORT\"]}/v2/health/live', timeout=2)"]

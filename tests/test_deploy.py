@@ -12,6 +12,7 @@ from service.supervisor import END_S
 ROOT = Path(__file__).parents[1]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
+HISTORY = Path("/history")
 
 
 NOT_SERVED = {"dev", "service-common", "service-gpu", "training"}
@@ -23,6 +24,10 @@ def stage(name: str) -> str:
     found = re.search(rf"^FROM \S+ AS {name}\n(.*?)(?=^FROM |\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL)
     assert found is not None
     return found[1]
+
+
+IMAGE = dict(re.findall(r"\b(BNSERVE_[A-Z_]+)=(\S+)", stage("service")))
+"""The variables of the service's image."""
 
 
 def manifest(kind: str) -> dict[str, Any]:
@@ -49,9 +54,13 @@ def container(pod: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def settings(container: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """What the container's variables say."""
+    """What the container's variables say, and where they say nothing the image's."""
+    for name, value in IMAGE.items():
+        monkeypatch.setenv(name, value)
     for variable in container["env"]:
-        monkeypatch.setenv(variable["name"], variable["value"])
+        if "value" in variable:  # else it comes from a secret that need not be there
+            assert variable.get("valueFrom") is None
+            monkeypatch.setenv(variable["name"], variable["value"])
     return Settings()
 
 
@@ -147,6 +156,28 @@ def test_the_container_is_the_user_of_the_image_and_may_write_nothing_that_lasts
     assert security["capabilities"] == {"drop": ["ALL"]}
     assert mounts[str(settings.store)]["readOnly"] is True
     assert "emptyDir" in volumes[mounts["/tmp"]["name"]]  # noqa: S108
+    assert "emptyDir" in volumes[mounts[str(HISTORY)]["name"]]
+    assert len(mounts) == 3
+
+
+def test_the_history_is_in_a_folder_that_the_image_makes_for_its_user(settings: Settings) -> None:
+    made = re.search(r"^RUN install --directory --owner bn (\S+)$", stage("service"), re.MULTILINE)
+    volumes = re.search(r"^VOLUME (.*)$", stage("service"), re.MULTILINE)
+    assert made is not None
+    assert volumes is not None
+
+    path = Path(settings.history_url.removeprefix("sqlite:///"))
+
+    assert (made[1], path.parent) == (str(HISTORY), HISTORY)
+    assert volumes[1].split() == [str(settings.store), str(HISTORY)]
+
+
+def test_the_history_of_all_pods_is_where_a_secret_says_if_there_is_one(container: dict[str, Any]) -> None:
+    (url,) = (variable for variable in container["env"] if variable["name"] == "BNSERVE_HISTORY_URL")
+
+    secret = url["valueFrom"]["secretKeyRef"]
+
+    assert secret == {"name": "bnserve-history", "key": "url", "optional": True}
 
 
 def test_the_limit_of_the_cpus_is_whole_so_that_threads_fill_it(container: dict[str, Any]) -> None:

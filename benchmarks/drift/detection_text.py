@@ -28,7 +28,8 @@ rows, nor of those that thresholds are set on or that are looked at.
 
 MNIST's background is exactly black. On the grainy ground black is 0.3 and white 0.8, and every pixel of every image
 has normal noise of 0.05 of its own, in training too: the network is another one, fitted to such images. What is called
-noise there comes on top.
+noise there comes on top. What rotation and shift let in at the edges is black, as on MNIST's own ground, so that there
+everyone notices them: those rows say little on the grainy ground.
 
 The folders hold the files as published, gzipped or not; Fashion-MNIST is Debian's package `dataset-fashion-mnist`.
 
@@ -36,14 +37,15 @@ The folders hold the files as published, gzipped or not; Fashion-MNIST is Debian
 
 - **From the third strength on everyone notices everything** in windows of 128 rows. What tells detectors apart is the
   mildest two strengths, and how many rows it takes.
-- **KS on inputs notices nearly everything, and owes it to MNIST.** The background there is exactly black. A contrast of
-  0.97 makes it 0.004, a noise of 0.02 makes half of it more than 0: to a statistic of ranks the least step away from
-  such a tie is as large as any. Images without an exact background have no such ties, and this column says little about
-  them. Where pixels only change places, as by a shift of one, MMD notices sooner.
-- **MMD on inputs sees what moves many pixels far**: shift, and rotation. It hardly sees noise, brightness or contrast
-  while they are small beside the distance between two digits, though they may cost the network accuracy.
-- **The last layer sees what matters to the network.** Both detectors notice noise of 0.05 and brightness of 0.02 in
-  every window of 32 rows, which take 8 and 6 points of its accuracy
+- **KS on inputs notices nearly everything on black, and owes it to MNIST.** A contrast of 0.97 makes the background
+  0.004, a noise of 0.02 makes half of it more than 0: to a statistic of ranks the least step away from such a tie is as
+  large as any. On the grainy ground, where there are no ties, it does no better than the others.
+- **MMD on inputs sees what moves many pixels far**: shift, and rotation. On black it hardly sees noise, brightness or
+  contrast while they are small beside the distance between two digits, though they may cost the network accuracy; on
+  the grainy ground it sees contrast sooner than the others do.
+- **The last layer sees what matters to the network.** On black both detectors notice noise of 0.05 and brightness of
+  0.02 in every window of 32 rows, which take 8 and 6 points of its accuracy
   ([recalibration results](recalibration-results.md)), and do not notice a blur of 0.3, which takes nothing.
-- **Other writers are drift that no one made**: pixels show it, in every window of 512 rows; the last layer less often.
+- **Other writers are drift that no one made**: pixels show it, in nearly every window of 512 rows; the last layer less
+  often.
 """

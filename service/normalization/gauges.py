@@ -62,6 +62,9 @@ class _Families:
         self._score = gauge("score", "Of the last window: the largest score of its layers.")
         self._threshold = gauge("threshold", "What the score is beyond in as many windows as the alarm rate says.")
         self._alarm = gauge("alarm", "1 where the score is beyond the threshold, else 0.")
+        self._layer_depth = gauge(
+            "layer_depth", "A layer's place in the order in which data meets them, from 0.", "layer"
+        )
         self._layer_score = gauge("layer_score", "Of the last window: a layer's score.", "layer")
         self._layer_alarm = gauge("layer_alarm", "1 where a layer's score is beyond the threshold, else 0.", "layer")
         self._layer_shift = gauge(
@@ -84,6 +87,8 @@ class _Families:
         self._observed.add_metric(labels, seen.total.rows)
         self._not_finite.add_metric(labels, seen.total.not_finite)
         self._dropped.add_metric(labels, seen.rows_dropped)
+        for depth, layer in enumerate(served.layers[:MOST_LAYERS]):
+            self._layer_depth.add_metric((*labels, layer.name), depth)
         found = None if seen.window is None else find(seen, "window", judge, served.layers)
         if found is None:
             return

@@ -40,7 +40,7 @@ def test_nodes_stand_in_the_order_in_which_they_were_added() -> None:
     """Each may take what those before it give."""
     nodes = Nodes("probe/", opset=20)
 
-    total = nodes.apply("Add", "x", nodes.constant(np.float32(1)))
+    total = nodes.apply("Add", "x", nodes.constant(np.array(1, np.float32)))
     nodes.apply("Mul", total, total, name="squares")
 
     assert [node.op_type for node in nodes.nodes] == ["Add", "Mul"]
@@ -68,7 +68,7 @@ def test_whole_numbers_are_kept_once() -> None:
 
     assert first == again != other
     arrays = [onnx.numpy_helper.to_array(tensor) for tensor in nodes.constants]
-    assert [(array.dtype, array.tolist()) for array in arrays] == [(np.int64, [-1, 3]), (np.int64, [3])]
+    assert [(array.dtype.name, array.tolist()) for array in arrays] == [("int64", [-1, 3]), ("int64", [3])]
 
 
 def test_attributes_are_passed_on() -> None:

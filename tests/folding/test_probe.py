@@ -303,11 +303,12 @@ def test_images_of_any_size_are_observed(size: tuple[int, int]) -> None:
 
 def far_off(gamma: float, beta: float) -> tuple[FoldedGraph, nn.Module, Tensor]:
     """A layer whose tap holds values about beta that vary by gamma, its statistics those of the rows; and the rows."""
-    network = nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3, momentum=1.0), nn.ReLU(), nn.Conv2d(3, 2, 1))
+    norm = nn.BatchNorm2d(3, momentum=1.0)
+    network = nn.Sequential(nn.Conv2d(2, 3, 1), norm, nn.ReLU(), nn.Conv2d(3, 2, 1))
     rows = normal_rows(16, 2, 6, 6)
     with torch.no_grad():
-        network[1].weight.fill_(gamma)
-        network[1].bias.fill_(beta)
+        norm.weight.fill_(gamma)
+        norm.bias.fill_(beta)
         network(rows)
     return export(network.eval(), rows), network, rows
 

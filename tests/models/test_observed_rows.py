@@ -60,11 +60,12 @@ def test_a_row_that_is_not_finite_is_left_out_and_counted(field: int, value: flo
     """One such number would make every moment after it no number either."""
     columns, figures = columns_of(ONE, OTHER), told()
     figures[field][2, 4] = value
+    kept = [0, 1, 3]
 
     rows = columns.read(*figures, VALUES)
 
     assert (len(rows), rows.not_finite) == (3, 1)
-    np.testing.assert_array_equal(rows.means, columns.read(*(f[[0, 1, 3]] for f in figures), VALUES).means)
+    np.testing.assert_array_equal(rows.means, columns.read(figures[0][kept], figures[1][kept], VALUES).means)
     assert np.isfinite(rows.means).all()
 
 

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 from models.store import Store
+from tests import committed
 from tests.service.running import Server, over_socket
 from tests.service.wire import Sent, body_of, read_answer
 
 ROOT = Path(__file__).parents[2]
-BUNDLE = ROOT / "models" / "store" / "digits" / "1"
 HEADER_LENGTH = "Inference-Header-Content-Length"
 RECALIBRATE = "/v2/models/digits/normalization/recalibrate"
 BASH = shutil.which("bash")
@@ -35,8 +35,7 @@ BRIGHTER = (6 + 0.5 * DIGITS.images).astype(np.float32)[:, None]
 @pytest.fixture
 def digits(tmp_path: Path) -> Store:
     """A store of its own with a copy of the committed bundle."""
-    shutil.copytree(BUNDLE, tmp_path / "store" / "digits" / "1")
-    return Store(tmp_path / "store")
+    return committed.copy_committed(tmp_path / "store", committed.DIGITS)
 
 
 @pytest.fixture(params=[[], ["--workers", "2", "--warm-up-s", "0"]], ids=["one process", "two workers"])

@@ -26,8 +26,8 @@ from training.networks import build_network
 from training.normalization import normalization_layers
 from training.tracing import read_signature, trace
 
-SMALL = {"num_classes": 5, "width": 0.125}
-STEM = {"stem": "small"}
+SMALL: dict[str, object] = {"num_classes": 5, "width": 0.125}
+STEM: dict[str, object] = {"stem": "small"}
 
 NETWORKS: Mapping[str, tuple[Mapping[str, object], tuple[int, ...]]] = {
     "convnet": ({"in_channels": 3, "widths": [8, 8, 12]}, (3, 32, 32)),
@@ -131,7 +131,7 @@ def test_any_split_into_batches_gives_the_same_moments(folded: Folded, sizes: li
                 merged = merged.merge(StackedMoments.of(run))
         return merged
 
-    split, whole = moments(folded.rows.split(sizes)), moments((folded.rows,))
+    split, whole = moments(torch.split(folded.rows, sizes)), moments((folded.rows,))
 
     assert split.rows == whole.rows == ROWS
     np.testing.assert_array_equal(split.count, whole.count)

@@ -8,6 +8,7 @@ from benchmarks.drift.data import Mnist
 from benchmarks.drift.detectors.detector import Detector, Features, pixels_as_features
 from benchmarks.drift.detectors.kolmogorov_smirnov import KolmogorovSmirnov
 from benchmarks.drift.detectors.mean_discrepancy import MeanDiscrepancy
+from benchmarks.drift.detectors.normalization import NormalizationLayers
 from benchmarks.drift.graphs import Classifier
 from models.bundle import Bundle
 
@@ -18,7 +19,10 @@ def _hidden(bundle: Bundle) -> Features:
     return Classifier(bundle.model_path.read_bytes()).hidden
 
 
+OWN = "normalization"
+
 DETECTORS: Mapping[str, Callable[[Bundle, Mnist], Detector]] = {
+    OWN: lambda bundle, data: NormalizationLayers(bundle, data.reference.pixels),
     "KS inputs": lambda _, data: KolmogorovSmirnov(pixels_as_features, data.reference.pixels),
     "KS hidden": lambda bundle, data: KolmogorovSmirnov(_hidden(bundle), data.reference.pixels),
     "MMD inputs": lambda _, data: MeanDiscrepancy(pixels_as_features, data.reference.pixels),
