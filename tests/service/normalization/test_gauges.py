@@ -57,6 +57,7 @@ def test_before_a_window_is_complete_only_rows_are_told(watcher: Watcher, served
         PREFIX + "rows_observed_total": 4.0,
         PREFIX + "rows_not_finite_total": 1.0,
         PREFIX + "rows_dropped_total": 0.0,
+        PREFIX + "layer_depth/norm": 0.0,
     }
 
 

@@ -41,7 +41,7 @@ def run(observed: ObservedRun, x: NDArray[np.float32], rows: int | None = None) 
 
 @pytest.mark.parametrize("rows", [1, 2, 8, 33])
 def test_the_answers_are_those_of_the_plain_graph(bundle: Bundle, plain: Engine, monitor: Monitor, rows: int) -> None:
-    """Bit by bit: what is added to the graph is read by nothing in it."""
+    """Of this network bit by bit; in others the runtime may fuse, and so round, something else."""
     x = normal_rows(rows)
 
     answers = run(ObservedRun(plain, observing_engine(bundle), monitor), x)
