@@ -41,7 +41,7 @@ class SharedSights:
 
     def show(self, seen: Mapping[Version, tuple[Seen, int]]) -> None:
         """Let the others see what this process saw, each with the stamp under which it did."""
-        arrays: dict[str, NDArray[Any]] = {}
+        arrays: dict[str, Any] = {}
         entries = [
             _pack(version, one, stamp, f"{number}/", arrays)
             for number, (version, (one, stamp)) in enumerate(seen.items())
