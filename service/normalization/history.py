@@ -46,6 +46,7 @@ class History:
         self._lock = threading.Lock()
         self._recorder: Recorder | None = None
         self._reader: Reader | None = None
+        self._closed = False
 
     def start(self) -> None:
         """Begin to store windows; takes as long as an import does."""
@@ -53,9 +54,10 @@ class History:
             return
         from service.history.recorder import Recorder  # noqa: PLC0415  see above
 
-        recorder = Recorder(self._url())
-        recorder.start()
-        self._recorder = recorder
+        with self._lock:
+            if not self._closed:
+                self._recorder = Recorder(self._url())
+                self._recorder.start()
 
     def record(self, served: ServedModel, judge: Judge, window: ClosedWindow) -> None:
         """Have a window stored as soon as may be; never waits and never raises."""
@@ -107,6 +109,8 @@ class History:
 
     def close(self) -> None:
         """Store what waits, if that is possible soon, and end; blocks as long."""
+        with self._lock:  # it may be starting
+            self._closed = True
         if self._recorder is not None:
             self._recorder.close()
         if self._reader is not None:

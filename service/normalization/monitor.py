@@ -112,7 +112,7 @@ class Monitor:
     def reset(self) -> None:
         """Begin anew, as after a start; rows that wait to be added up are not counted."""
         with self._lock:
-            self._pending.take()
+            self._pending = Pending(PENDING_BYTES)
             self.rows_seen = 0
             self._total = self._open = self._nothing
             self._last = None

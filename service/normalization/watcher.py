@@ -112,8 +112,9 @@ class Watcher:
     def reason(self, served: ServedModel) -> str | None:
         """Why a version is not observed; None where it is."""
         with self._lock:
-            if served in self._watched:
-                return None
+            monitor = self._watched.get(served)
+            if monitor is not None:
+                return None if monitor.share else "the graph that observes failed where the other did not; see the log"
             return self._reasons.get(served, "the graph that observes is being opened")
 
     def reset(self, served: ServedModel) -> None:

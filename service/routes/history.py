@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
+from service.errors import InvalidRequest
 from service.inference.served_model import ServedModel
 from service.normalization.history import History
 from service.normalization.history_report import HistoryReport, describe_history
@@ -22,13 +23,13 @@ DAY = timedelta(days=1)
 class HistoryQuery(BaseModel):
     """Which part of the history."""
 
-    since: datetime | None = Field(
+    since: AwareDatetime | None = Field(
         default=None,
         alias="from",
         description="Periods that end later, with a time zone; a day before `to` if left out.",
         examples=["2026-01-31T00:00:00Z"],
     )
-    to: datetime | None = Field(
+    to: AwareDatetime | None = Field(
         default=None, description="Periods that begin earlier, with a time zone; now if left out."
     )
     resolution: Literal["window", "minute", "hour", "day", "auto"] = Field(
@@ -56,5 +57,7 @@ def version_history(served: NamedVersion, kept: Kept, watcher: Watched, asked: A
 def _history(served: ServedModel, kept: History, watcher: Watcher, asked: HistoryQuery) -> HistoryReport:
     until = asked.to or datetime.now(UTC)
     since = asked.since or until - DAY
+    if since >= until:
+        raise InvalidRequest(f"from: expected a time before {until.isoformat()}, got {since.isoformat()}")
     periods = kept.read(served, since, until, asked.resolution, asked.limit)
     return describe_history(served, periods, watcher.judge(served))

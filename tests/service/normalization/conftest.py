@@ -2,7 +2,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from models.bundle import Bundle
 from models.store import Store
+from service.inference.run_threads import RunThreads
+from service.inference.served_model import ServedModel
+from tests.service.inference.registries import loader_of
 
 
 @pytest.fixture
@@ -12,3 +16,15 @@ def unchanged(tiny: Store) -> Iterator[Store]:
     before = sorted(path.name for path in folder.iterdir())
     yield tiny
     assert sorted(path.name for path in folder.iterdir()) == before
+
+
+@pytest.fixture
+def bundle(tiny: Store) -> Bundle:
+    """Version 1 of ``tiny``, which has a probe and a calibration."""
+    return tiny.open("tiny", 1)
+
+
+@pytest.fixture
+def served(tiny: Store, run_threads: RunThreads) -> ServedModel:
+    """The same, loaded."""
+    return loader_of(tiny, run_threads)("tiny", 1)
