@@ -44,6 +44,10 @@ RATES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005)
 LEAST_DEVIATION = 1e-3
 """Of a feature over held-out rows, in training deviations: what varies less is compared as if it varied so much."""
 
+LEAST_SPREAD = 0.1
+"""Of the cube root of T2. By Wilson and Hilferty that of k features has the deviation ``sqrt(2) / 3 k^(-1/6)``, 0.1 for
+10,000 of them; less has a layer in which nothing varies, and whose every rounding error would be a score."""
+
 
 def calibrate(columns: Columns, observed: Sequence[ObservedRows], *, seed: int) -> Calibration | None:
     """The calibration that held-out rows give; None where they are too few.
@@ -67,7 +71,7 @@ def calibrate(columns: Columns, observed: Sequence[ObservedRows], *, seed: int) 
             for size in WINDOW_ROWS:
                 roots[size].append(_draw(whitened, size, WINDOWS // (2 * CUTS), generator))
     together = np.stack([np.concatenate(roots[size]) for size in WINDOW_ROWS])  # sizes, windows, layers
-    expected, spread = together.mean(axis=1), together.std(axis=1)
+    expected, spread = together.mean(axis=1), np.maximum(together.std(axis=1), LEAST_SPREAD)
     largest = ((together - expected[:, None]) / spread[:, None]).max(axis=2)
     return Calibration(
         rows=count,
@@ -124,13 +128,16 @@ def _whitening(away: Array) -> NDArray[np.float32]:
 
     Ledoit and Wolf's shrinkage takes the identity as its target, so it is of the features over their deviations.
     """
-    deviation = np.maximum(away.std(axis=0), LEAST_DEVIATION)
+    found = away.std(axis=0)
+    deviation = np.maximum(found, LEAST_DEVIATION)
     scaled = away / deviation
     count, size = scaled.shape
     covariance = scaled.T @ scaled / count
+    square = np.square(covariance).sum()
+    covariance += np.diag(1 - np.square(found / deviation))  # what varies less varies so much, by itself
     level = np.trace(covariance) / size
     distance = np.square(covariance).sum() - size * level**2
-    noise = (np.square(np.square(scaled).sum(axis=1)).sum() / count - np.square(covariance).sum()) / count
+    noise = (np.square(np.square(scaled).sum(axis=1)).sum() / count - square) / count
     share = min(1.0, noise / distance) if distance > 0 else 1.0
     shrunk = (1 - share) * covariance + share * level * np.eye(size)
     values, vectors = np.linalg.eigh(shrunk)

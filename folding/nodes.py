@@ -28,7 +28,7 @@ class Nodes:
         self._opset = opset
         self._known: dict[tuple[int, ...], str] = {}
 
-    def apply(self, operator: str, *inputs: str, name: str = "", **attributes: Any) -> str:  # noqa: ANN401  as onnx has it
+    def apply(self, operator: str, *inputs: str, name: str = "", **attributes: Any) -> str:  # noqa: ANN401
         """Add a node of one output, and say what that is called."""
         output = name or f"{self._prefix}{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, inputs, [output], name=f"{output}/node", **attributes))

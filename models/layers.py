@@ -8,7 +8,7 @@ Its kept mean and variance are the distribution that the layer was trained on. A
 ``(mean', variance')`` have, per channel,
 
     shift           z  = (mean' - mean) / sqrt(variance + eps)      in training standard deviations
-    ratio           r  = variance' / (variance + eps)
+    ratio           r  = (variance' + eps) / (variance + eps)
     symmetric KL    J  = (r + 1/r - 2 + z^2 (1 + 1/r)) / 2          between the two as Gaussians
     Wasserstein     W2 = z^2 + (sqrt(r) - 1)^2                      squared, in units of the training variance
 
@@ -121,7 +121,7 @@ class Distance:
 
     @property
     def symmetric_kl(self) -> Array:
-        """``J``, in nats; infinite where the live variance is 0."""
+        """``J``, in nats; infinite where the live variance and eps are 0."""
         with np.errstate(divide="ignore"):
             inverse = (1.0 + np.square(self.shift)) / self.ratio
         return (self.ratio + inverse - 2.0 + np.square(self.shift)) / 2.0

@@ -104,7 +104,7 @@ def _log_store(path: Path, models: Sequence[str]) -> None:
         log.info("store %s: %s", path.resolve(), ", ".join(models))
     else:
         found = "no model in it yet" if path.is_dir() else "there is no such folder yet"
-        log.warning("store %s: %s; what is published there is served at once", path.resolve(), found)
+        log.warning("store %s: %s; what is published there is served within seconds", path.resolve(), found)
 
 
 def _base_url(host: str, port: int) -> str:

@@ -32,6 +32,7 @@ from service.normalization.monitor import WindowRules
 from service.normalization.recalibration import Recalibrations
 from service.normalization.reservoir import ReservoirLimits
 from service.normalization.reservoirs import Reservoirs
+from service.normalization.shared_sights import SharedSights
 from service.normalization.watcher import ObservingRules, Watcher
 from service.routes.body import HeldBytes
 from service.routes.dispatch import Dispatch
@@ -75,7 +76,8 @@ def create_app(settings: Settings, shared: Path | None = None, *, lifecycle: Lif
     )
     control_folder = None if shared is None else shared / "control"  # of its own, since it is watched
     history = History(settings.history_url, settings.store)
-    watcher = Watcher(_observing_rules(settings), loader.device, history.record)
+    sights = None if shared is None else SharedSights(shared)
+    watcher = Watcher(_observing_rules(settings), loader.device, history.record, sights)
 
     def load(name: str, number: int) -> ServedModel:
         bundle = store.open(name, number)

@@ -27,7 +27,7 @@ def _history_url(text: str) -> str:
 
 
 class Settings(BaseSettings):
-    """Serve a store of bundles over HTTP. Every flag can also be given as a variable: --port as BNSERVE_PORT."""
+    """Serve bundles over HTTP. Every flag is also a variable: --port is BNSERVE_PORT. --version prints the version."""
 
     model_config = SettingsConfigDict(
         env_prefix="BNSERVE_", frozen=True, extra="forbid", cli_prog_name="bnserve", cli_kebab_case=True

@@ -7,13 +7,19 @@ one normalization layer is folded into ``hidden``, so that the tensor ``norm`` o
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
+from folding.calibration import calibrate
+from folding.folded import FoldedGraph
+from folding.observing import observe
+from folding.probe import make_probe
 from models.bundle import Arrays, Sample
+from models.calibration import Calibration
 from models.draft import BundleDraft
 from models.layers import NormalizationLayer
 from models.manifest import (
@@ -30,9 +36,11 @@ from models.manifest import (
     TrainingRecord,
     VerificationRecord,
 )
+from models.observed_rows import Columns
 
 INPUTS, CHANNELS, CLASSES = 4, 3, 2
 TRAINING_ROWS = 256
+HELD_OUT_ROWS = 256
 SAMPLE_ROWS = 5
 EPS = 1e-5
 
@@ -44,8 +52,47 @@ def draft(name: str = "tiny", *, seed: int = 0, bias: float = 0.0, **changes: An
         name: Of the model.
         seed: Of the weights, and of the rows that the statistics and the sample come from.
         bias: Added to every logit, so that versions which differ in nothing else answer differently.
-        changes: Fields of the draft to replace.
+        changes: Fields of the draft to replace. With another graph or other layers it has no probe and no calibration,
+            unless they are given too.
     """
+    made = _unobserved(name, seed, bias)
+    if not changes.keys() & {"model", "layers", "normalization", "tap_maps"}:
+        probe, calibration = _observing(seed)
+        made = replace(made, probe=probe, calibration=calibration)
+    return replace(made, **changes)
+
+
+def held_out(seed: int = 0) -> NDArray[np.float32]:
+    """Further rows like those that a draft's statistics come from, shape ``(256, 4)``: its calibration is of these."""
+    return np.random.default_rng((seed, 1)).normal(size=(HELD_OUT_ROWS, INPUTS)).astype(np.float32)
+
+
+@cache
+def _observing(seed: int) -> tuple[bytes, Calibration]:
+    """The probe and the calibration of a draft; a bias of the logits changes neither."""
+    made = _unobserved("tiny", seed, 0.0)
+    graph = FoldedGraph(
+        mode="fast",
+        model=made.model,
+        unfolded=made.unfolded,
+        inputs=made.inputs,
+        outputs=made.outputs,
+        layers=made.layers,
+        untracked=(),
+        normalization=made.normalization,
+        tap_maps={},
+    )
+    rows = [held_out(seed)]
+    probe = make_probe(graph, rows)
+    assert probe is not None
+    columns = Columns.of(made.layers, made.normalization, {})
+    calibration = calibrate(columns, list(observe(made.model, probe, columns, rows)), seed=seed)
+    assert calibration is not None
+    return probe, calibration
+
+
+def _unobserved(name: str, seed: int, bias: float) -> BundleDraft:
+    """A draft without a probe."""
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(TRAINING_ROWS, INPUTS))
     hidden_weight, hidden_bias = rng.normal(size=(CHANNELS, INPUTS)), rng.normal(size=CHANNELS)
@@ -69,26 +116,23 @@ def draft(name: str = "tiny", *, seed: int = 0, bias: float = 0.0, **changes: An
         variance=parameters["norm.running_var"],
     )
     x = rows[:SAMPLE_ROWS].astype(np.float32)
-    return replace(
-        BundleDraft(
-            name=name,
-            network=NetworkRecord(
-                name="mlp", arguments={"hidden": [CHANNELS]}, parameters=sum(a.size for a in parameters.values())
-            ),
-            inputs=(TensorRecord(name="x", datatype="FP32", shape=(-1, INPUTS)),),
-            outputs=(TensorRecord(name="logits", datatype="FP32", shape=(-1, CLASSES)),),
-            labels=("no", "yes"),
-            layers=(_layer_record(layer),),
-            folding=_folding_record(),
-            training=_training_record(seed),
-            verification=_verification_record(),
-            model=_graph(parameters),
-            unfolded=_unfolded(parameters),
-            normalization=(layer,),
-            sample=Sample({"x": x}, {"logits": logits(parameters, x)}),
-            parameters=parameters,
+    return BundleDraft(
+        name=name,
+        network=NetworkRecord(
+            name="mlp", arguments={"hidden": [CHANNELS]}, parameters=sum(a.size for a in parameters.values())
         ),
-        **changes,
+        inputs=(TensorRecord(name="x", datatype="FP32", shape=(-1, INPUTS)),),
+        outputs=(TensorRecord(name="logits", datatype="FP32", shape=(-1, CLASSES)),),
+        labels=("no", "yes"),
+        layers=(_layer_record(layer),),
+        folding=_folding_record(),
+        training=_training_record(seed),
+        verification=_verification_record(),
+        model=_graph(parameters),
+        unfolded=_unfolded(parameters),
+        normalization=(layer,),
+        sample=Sample({"x": x}, {"logits": logits(parameters, x)}),
+        parameters=parameters,
     )
 
 

@@ -5,8 +5,11 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from models.moments import Moments
-from tests.drafts import draft, logits
+from folding.observing import observe
+from models.observed_rows import Columns
+from models.stacked_moments import StackedMoments
+from models.taps import TapUnits
+from tests.drafts import draft, held_out, logits
 
 
 def test_the_graph_is_valid_onnx() -> None:
@@ -32,13 +35,36 @@ def test_the_tap_shows_what_the_layer_was_trained_on() -> None:
     tiny = draft()
     rows = np.random.default_rng(0).normal(size=(256, 4)).astype(np.float32)  # the rows that its statistics are of
     layer = tiny.normalization[0]
+    units = TapUnits.of(layer, "output", None)
 
     # onnx types the dictionary that it returns for intermediate=True as a list
     tensors: Any = ReferenceEvaluator(tiny.model).run(None, {"x": rows}, intermediate=True)
-    live = layer.input_moments(Moments.of(tensors["norm"], channel_axis=1))
+    live = (tensors["norm"] - units.center) / units.scale
 
-    np.testing.assert_allclose(live.mean, layer.mean, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(live.variance, layer.variance, rtol=1e-5)
+    # in training deviations, of which eps takes away some 1e-5
+    np.testing.assert_allclose(live.mean(axis=0), 0, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(live.var(axis=0), layer.variance / (layer.variance + layer.eps), rtol=1e-5)
+
+
+def test_the_probe_is_of_this_graph_and_the_calibration_of_its_layer() -> None:
+    tiny = draft(seed=3)
+    columns = Columns.of(tiny.layers, tiny.normalization, tiny.tap_maps)
+    assert tiny.probe is not None
+    assert tiny.calibration is not None
+
+    (found,) = observe(tiny.model, tiny.probe, columns, [held_out(3)])
+
+    scores = tiny.calibration.scores(StackedMoments.of(found), columns)
+    assert len(found) == tiny.calibration.rows == len(held_out(3))
+    # the whole of the rows that it was calibrated by is at no distance from them: T2 is 0
+    assert scores.shape == (1,)
+    assert scores[0] < 0
+
+
+def test_another_graph_has_no_probe() -> None:
+    other = draft(model=b"")
+
+    assert (other.probe, other.calibration) == (None, None)
 
 
 def test_a_bias_moves_every_answer_and_nothing_else() -> None:

@@ -13,7 +13,7 @@ import tempfile
 import time
 
 from benchmarks.serving.contenders import READY_WITHIN_S, ContenderError, ask, environment, stop
-from benchmarks.serving.networks import ROOT, demo
+from benchmarks.serving.networks import ROOT, committed, demo
 from benchmarks.serving.ports import free_port
 from benchmarks.serving.rounds import Keep
 
@@ -21,7 +21,7 @@ CASE = "start"
 OURS = "bnserve"
 IMPORTS = "imports and a session"
 SETUPS = {
-    OURS: "`python -m service --store models/store --device cpu`, until `/v2/health/ready` is 200",
+    OURS: "`python -m service --device cpu` with the committed bundles, until `/v2/health/ready` is 200",
     IMPORTS: "a script that imports fastapi, onnxruntime and uvicorn and opens the session of `digits`, until it exits",
 }
 SCRIPT = "import sys, fastapi, onnxruntime, uvicorn; onnxruntime.InferenceSession(sys.argv[1])"
@@ -47,7 +47,7 @@ def _imports() -> float:
 
 def _ours() -> float:
     port = free_port()
-    flags = ["--store", "models/store", "--device", "cpu", "--port", str(port)]
+    flags = ["--store", str(committed().root), "--device", "cpu", "--port", str(port)]
     request = b"GET /v2/health/ready HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n"
     with tempfile.TemporaryFile() as log:
         started = time.perf_counter()

@@ -50,6 +50,7 @@ class Monitor:
         judge: As given.
         rows_seen: Rows that ran since the probe was opened, observed or not.
         share: Of the runs, that are observed.
+        stamp: Of the reset that it obeyed last; 0 for none.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Monitor:
         self.judge = judge
         self.rows_seen = 0
         self.share = 0.0
+        self.stamp = 0
         self._rules = rules
         self._closed = closed
         self._wake = wake

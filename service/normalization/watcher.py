@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from queue import Empty, SimpleQueue
 
 from models.bundle import Bundle
@@ -25,6 +26,7 @@ from service.normalization.judgement import Judge
 from service.normalization.monitor import Monitor, WindowRules
 from service.normalization.observed_run import ObservedRun
 from service.normalization.seen import ClosedWindow, Seen
+from service.normalization.shared_sights import SharedSights
 
 GATHER_S = 0.05
 """How long what was told waits for more to be added up with it: one sum of many rows is cheaper than many sums."""
@@ -61,12 +63,16 @@ class Watcher:
         rules: How.
         device: Where the graphs that observe run: where the others do.
         record: Told of every window that was closed, from any thread.
+        shared: Where processes of one service show one another what they saw; None where there is one.
     """
 
-    def __init__(self, rules: ObservingRules, device: Device, record: Record) -> None:
+    def __init__(
+        self, rules: ObservingRules, device: Device, record: Record, shared: SharedSights | None = None
+    ) -> None:
         self.rules = rules
         self._device = device
         self._record = record
+        self._shared = shared
         self._to_open: SimpleQueue[tuple[ServedModel, Bundle]] = SimpleQueue()
         self._watched: dict[ServedModel, Monitor] = {}
         self._reasons: dict[ServedModel, str] = {}
@@ -91,12 +97,17 @@ class Watcher:
         return None if monitor is None else monitor.judge
 
     def seen(self, served: ServedModel) -> Seen | None:
-        """What was seen of a version, everything up to now; None where it is not observed."""
+        """What was seen of a version, by this process up to now; None where it is not observed.
+
+        What other processes saw is in it as they showed it last.
+        """
         monitor = self._monitor(served)
         if monitor is None:
             return None
+        self._obey_reset(served, monitor)
         monitor.settle(time.time())
-        return monitor.seen()
+        others = () if self._shared is None else self._shared.others(_version(served))
+        return reduce(Seen.merge, others, monitor.seen())
 
     def reason(self, served: ServedModel) -> str | None:
         """Why a version is not observed; None where it is."""
@@ -106,10 +117,15 @@ class Watcher:
             return self._reasons.get(served, "the graph that observes is being opened")
 
     def reset(self, served: ServedModel) -> None:
-        """Forget what was seen of a version; nothing where it is not observed."""
+        """Forget what was seen of a version, in every process; nothing where it is not observed."""
         monitor = self._monitor(served)
-        if monitor is not None:
+        if monitor is None:
+            return
+        if self._shared is None:
             monitor.reset()
+        else:
+            self._shared.reset(_version(served))
+            self._obey_reset(served, monitor)
 
     def close(self) -> None:
         """Close all windows as they are, and end; blocks until that is done."""
@@ -140,6 +156,26 @@ class Watcher:
             self._open_what_came()
             self._let_go_of_closed()
             self._settle()
+            self._show()
+
+    def _show(self) -> None:
+        """Let other processes see what this one saw."""
+        if self._shared is None:
+            return
+        with self._lock:
+            watched = list(self._watched.items())
+        for served, monitor in watched:
+            self._obey_reset(served, monitor)
+        self._shared.show({_version(served): (monitor.seen(), monitor.stamp) for served, monitor in watched})
+
+    def _obey_reset(self, served: ServedModel, monitor: Monitor) -> None:
+        """Forget what was seen of a version, if a process was asked to since."""
+        if self._shared is None:
+            return
+        stamp = self._shared.stamp(_version(served))
+        if stamp != monitor.stamp:
+            monitor.reset()
+            monitor.stamp = stamp
 
     def _open_what_came(self) -> None:
         while not self._closing.is_set():
@@ -209,3 +245,7 @@ class Watcher:
         for _, monitor in gone:
             monitor.settle(time.time())
             monitor.flush()
+
+
+def _version(served: ServedModel) -> tuple[str, str]:
+    return served.name, served.version

@@ -56,7 +56,9 @@ async def ready(models: Models) -> Ready:
     if not models.loaded.is_set():
         raise NotReady("the store is still being loaded")
     if not models.index():
-        raise NotReady("the store holds no model: it is empty, or not there; what is published to it is served at once")
+        raise NotReady(
+            "the store holds no model: it is empty, or not there; what is published to it is served within seconds"
+        )
     if not models.served():
         raise NotReady("the store holds no model that can be served; POST /v2/repository/index says why")
     return Ready(ready=True)

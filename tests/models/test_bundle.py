@@ -7,9 +7,11 @@ import pytest
 from numpy.typing import NDArray
 
 from models.bundle import (
+    CALIBRATION_FILE,
     MODEL_FILE,
     NORMALIZATION_FILE,
     PARAMETERS_FILE,
+    PROBE_FILE,
     SAMPLE_FILE,
     UNFOLDED_FILE,
     Arrays,
@@ -20,7 +22,15 @@ from models.datatypes import Datatype
 from models.manifest import TensorRecord
 from tests.drafts import draft
 
-FILES = (MODEL_FILE, UNFOLDED_FILE, NORMALIZATION_FILE, SAMPLE_FILE, PARAMETERS_FILE)
+FILES = (
+    MODEL_FILE,
+    UNFOLDED_FILE,
+    NORMALIZATION_FILE,
+    PROBE_FILE,
+    CALIBRATION_FILE,
+    SAMPLE_FILE,
+    PARAMETERS_FILE,
+)
 
 
 def test_every_array_is_read_as_it_was_written(tmp_path: Path) -> None:

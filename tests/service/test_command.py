@@ -13,7 +13,16 @@ from tests.service.running import command, over_socket
 
 
 def test_help_names_every_setting_and_is_a_success() -> None:
-    flags = ["--store", "--host", "--port", "--device", "--threads", "--refresh-interval-s", "--max-request-bytes"]
+    flags = [
+        "--store",
+        "--host",
+        "--port",
+        "--device",
+        "--threads",
+        "--refresh-interval-s",
+        "--max-request-bytes",
+        "--version",
+    ]
 
     finished = command("--help")
 
@@ -139,7 +148,7 @@ def test_a_store_without_models_is_served_and_warned_about(tmp_path: Path, *, th
         status = httpx.get(f"{server.url}/v2/health/live", timeout=20).status_code
 
     assert status == 200
-    assert f": store {folder}: {found}; what is published there is served at once\n" in server.log.read_text()
+    assert f": store {folder}: {found}; what is published there is served within seconds\n" in server.log.read_text()
 
 
 def test_it_prints_where_to_look_once_it_listens(tiny: Store, tmp_path: Path) -> None:

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 from models.store import Store
+from tests import committed
 from tests.service.running import Server, over_socket
 from tests.service.wire import Sent, body_of, read_answer
 
 ROOT = Path(__file__).parents[2]
-BUNDLE = ROOT / "models" / "store" / "digits" / "1"
 HEADER_LENGTH = "Inference-Header-Content-Length"
 RECALIBRATE = "/v2/models/digits/normalization/recalibrate"
 BASH = shutil.which("bash")
@@ -35,8 +35,7 @@ BRIGHTER = (6 + 0.5 * DIGITS.images).astype(np.float32)[:, None]
 @pytest.fixture
 def digits(tmp_path: Path) -> Store:
     """A store of its own with a copy of the committed bundle."""
-    shutil.copytree(BUNDLE, tmp_path / "store" / "digits" / "1")
-    return Store(tmp_path / "store")
+    return committed.copy_committed(tmp_path / "store", committed.DIGITS)
 
 
 @pytest.fixture(params=[[], ["--workers", "2", "--warm-up-s", "0"]], ids=["one process", "two workers"])
@@ -81,7 +80,7 @@ def test_brighter_digits_are_read_again_once_the_candidate_is_promoted(server: S
     assert [(entry["version"], entry["state"]) for entry in listed] == [("1", "READY"), ("2", "READY")]
     assert broken < 0.5  # three digits of ten
     assert accuracy(client) == broken
-    assert candidate > 0.95  # 98 of a hundred: those of training are 99
+    assert candidate > 0.95  # 99 of a hundred, as of the digits that are as in training
     client.post(answer["promote"]["path"], json=answer["promote"]["body"]).raise_for_status()
     assert accuracy(client) == candidate
 

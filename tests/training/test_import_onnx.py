@@ -318,7 +318,8 @@ class OffsetByRow(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(rows, 3)`` to ``(rows, 4)``."""
-        return self.norm(self.linear(x)).relu() + torch.ones(x.shape[0], 1).cumsum(1)
+        offset: Tensor = torch.ones(x.shape[0], 1).cumsum(1) + self.norm(self.linear(x)).relu()
+        return offset
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # torch's exporter uses what torch deprecates

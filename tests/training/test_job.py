@@ -11,7 +11,16 @@ from torch import Tensor, nn
 from folding.errors import VerificationError
 from folding.proof import SAMPLE_ROWS
 from folding.verify import OUTPUT_TOLERANCE
-from models.bundle import MODEL_FILE, NORMALIZATION_FILE, PARAMETERS_FILE, SAMPLE_FILE, UNFOLDED_FILE, Bundle
+from models.bundle import (
+    CALIBRATION_FILE,
+    MODEL_FILE,
+    NORMALIZATION_FILE,
+    PARAMETERS_FILE,
+    PROBE_FILE,
+    SAMPLE_FILE,
+    UNFOLDED_FILE,
+    Bundle,
+)
 from models.errors import StoreError
 from models.health import health_flags
 from models.manifest import NetworkRecord
@@ -73,7 +82,10 @@ def test_a_job_publishes_a_bundle_that_opens(short_store: Store) -> None:
     bundle = short_store.open("digits-mlp", 1)
 
     manifest = bundle.manifest
-    assert set(manifest.files) == {MODEL_FILE, UNFOLDED_FILE, NORMALIZATION_FILE, SAMPLE_FILE, PARAMETERS_FILE}
+    assert set(manifest.files) == {
+        *(MODEL_FILE, UNFOLDED_FILE, NORMALIZATION_FILE, SAMPLE_FILE, PARAMETERS_FILE),
+        *(PROBE_FILE, CALIBRATION_FILE),
+    }
     assert [(layer.name, layer.placement, layer.into) for layer in manifest.layers] == [
         ("hidden.1", "folded-backward", "hidden.0"),
         ("hidden.4", "folded-backward", "hidden.3"),
@@ -117,6 +129,15 @@ def test_the_sample_is_real_rows_and_the_network_s_answers(short: Bundle) -> Non
     test = load_data("digits").test.values.numpy()
     np.testing.assert_array_equal(sample.inputs["image"], test[: len(sample.inputs["image"])])
     np.testing.assert_array_equal(sample.outputs["logits"], answers)
+
+
+def test_it_is_verified_and_calibrated_with_all_rows_that_were_held_out(short: Bundle) -> None:
+    data, calibration = load_data("digits"), short.calibration()
+
+    held_out = len(data.test.values) + len(data.validation.values)
+    assert [check.num_rows for check in short.manifest.verification.checks if check.rows == "real"] == [held_out]
+    assert calibration is not None
+    assert calibration.rows == held_out
 
 
 def test_the_published_statistics_are_those_of_all_training_rows(short: Bundle) -> None:
@@ -182,7 +203,8 @@ def test_another_seed_gives_another_model(short: Bundle, tmp_path: Path) -> None
     other = job.run(short_recipe("seed=2"), Store(tmp_path))
 
     ours, theirs = contents(short), contents(other)
-    assert {name for name in ours if ours[name] == theirs[name]} == set()
+    # a probe holds none of the weights that it is run with
+    assert {name for name in ours if ours[name] == theirs[name]} == {PROBE_FILE}
 
 
 def test_a_job_whose_graph_disagrees_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,14 +11,22 @@ from service.errors import NotFound
 from service.inference.run_threads import RunThreads
 from service.inference.served_model import ServedModel
 from service.normalization.report import describe_layer, describe_layers
+from service.normalization.watcher import Watcher
 from tests.drafts import TRAINING_ROWS, draft
 from tests.service.inference.registries import loader_of
+from tests.service.normalization.watching import idle_watcher
 
 
 def served(store: Store, run_threads: RunThreads, published: BundleDraft) -> ServedModel:
     """A draft, published and loaded."""
     bundle = store.publish(published)
     return loader_of(store, run_threads)(bundle.manifest.name, bundle.manifest.version)
+
+
+@pytest.fixture
+def watcher() -> Watcher:
+    """One that observes nothing yet."""
+    return idle_watcher()
 
 
 @pytest.fixture
@@ -46,67 +54,78 @@ def with_layers(*names: str) -> BundleDraft:
     )
 
 
-def test_a_report_names_the_model_and_its_version(model: ServedModel) -> None:
+def test_a_report_names_the_model_and_its_version(model: ServedModel, watcher: Watcher) -> None:
     expected = ("tiny", "1")
 
-    report = describe_layers(model)
+    report = describe_layers(model, watcher, "window")
 
     assert (report.model_name, report.model_version) == expected
 
 
-def test_a_layer_is_summarized_over_its_channels(model: ServedModel) -> None:
+def test_a_layer_is_summarized_over_its_channels(model: ServedModel, watcher: Watcher) -> None:
     layer = draft().normalization[0]
 
-    training = describe_layers(model).layers[0].training
+    training = describe_layers(model, watcher, "window").layers[0].training
 
     for figure in ("gamma", "beta", "mean", "variance"):
         summary, values = getattr(training, figure), getattr(layer, figure)
         assert (summary.min, summary.mean, summary.max) == (values.min(), values.mean(), values.max())
 
 
-def test_a_layer_is_described_with_the_numbers_of_its_bundle(model: ServedModel) -> None:
+def test_a_layer_is_described_with_the_numbers_of_its_bundle(model: ServedModel, watcher: Watcher) -> None:
     layer = draft().normalization[0]
 
-    training = describe_layer(model, "norm").training
+    training = describe_layer(model, "norm", watcher, "window").training
 
     for figure in ("gamma", "beta", "mean", "variance"):
         np.testing.assert_array_equal(getattr(training, figure), getattr(layer, figure))
 
 
-def test_both_forms_describe_a_layer_alike(model: ServedModel) -> None:
+def test_both_forms_describe_a_layer_alike(model: ServedModel, watcher: Watcher) -> None:
     figures = {"training"}
 
-    summary, detail = describe_layers(model).layers[0], describe_layer(model, "norm")
+    summary, detail = (
+        describe_layers(model, watcher, "window").layers[0],
+        describe_layer(model, "norm", watcher, "window"),
+    )
 
     assert summary.model_dump(exclude=figures) == detail.model_dump(exclude=figures)
 
 
-def test_layers_keep_the_order_in_which_data_meets_them(store: Store, run_threads: RunThreads) -> None:
+def test_layers_keep_the_order_in_which_data_meets_them(
+    store: Store, run_threads: RunThreads, watcher: Watcher
+) -> None:
     names = ["b", "a.10", "a.9", "c"]
 
-    report = describe_layers(served(store, run_threads, with_layers(*names)))
+    report = describe_layers(served(store, run_threads, with_layers(*names)), watcher, "window")
 
     assert [layer.name for layer in report.layers] == names
 
 
-def test_the_rows_are_those_behind_the_statistics(model: ServedModel) -> None:
+def test_the_rows_are_those_behind_the_statistics(model: ServedModel, watcher: Watcher) -> None:
     expected = TRAINING_ROWS
 
-    found = (describe_layers(model).layers[0].training.rows, describe_layer(model, "norm").training.rows)
+    found = (
+        describe_layers(model, watcher, "window").layers[0].training.rows,
+        describe_layer(model, "norm", watcher, "window").training.rows,
+    )
 
     assert found == (expected, expected)
 
 
-def test_a_network_of_unknown_training_has_no_rows(store: Store, run_threads: RunThreads) -> None:
+def test_a_network_of_unknown_training_has_no_rows(store: Store, run_threads: RunThreads, watcher: Watcher) -> None:
     model = served(store, run_threads, draft(training=None))
 
-    found = (describe_layers(model).layers[0].training.rows, describe_layer(model, "norm").training.rows)
+    found = (
+        describe_layers(model, watcher, "window").layers[0].training.rows,
+        describe_layer(model, "norm", watcher, "window").training.rows,
+    )
 
     assert found == (None, None)
 
 
-def test_a_healthy_layer_has_no_findings(model: ServedModel) -> None:
-    layer = describe_layer(model, "norm")
+def test_a_healthy_layer_has_no_findings(model: ServedModel, watcher: Watcher) -> None:
+    layer = describe_layer(model, "norm", watcher, "window")
 
     findings = layer.health
 
@@ -123,30 +142,37 @@ def test_a_healthy_layer_has_no_findings(model: ServedModel) -> None:
     ],
 )
 def test_what_is_wrong_with_a_layer_is_told(
-    store: Store, run_threads: RunThreads, figures: dict[str, Any], flag: str, channels: int
+    store: Store, run_threads: RunThreads, figures: dict[str, Any], flag: str, channels: int, watcher: Watcher
 ) -> None:
     model = served(store, run_threads, with_layer(**figures))
 
-    summary, detail = describe_layers(model).layers[0], describe_layer(model, "norm")
+    summary, detail = (
+        describe_layers(model, watcher, "window").layers[0],
+        describe_layer(model, "norm", watcher, "window"),
+    )
 
     assert [(finding.flag, finding.channels) for finding in detail.health] == [(flag, channels)]
     assert detail.health[0].message
     assert summary.health == detail.health
 
 
-def test_a_network_that_never_counted_its_batches_was_never_updated(store: Store, run_threads: RunThreads) -> None:
+def test_a_network_that_never_counted_its_batches_was_never_updated(
+    store: Store, run_threads: RunThreads, watcher: Watcher
+) -> None:
     record = draft().layers[0].model_copy(update={"num_batches_tracked": 0})
     model = served(store, run_threads, draft(layers=(record,)))
 
-    findings = describe_layer(model, "norm").health
+    findings = describe_layer(model, "norm", watcher, "window").health
 
     assert [finding.flag for finding in findings] == ["never-updated"]
 
 
-def test_a_network_without_normalization_layers_has_an_empty_report(store: Store, run_threads: RunThreads) -> None:
+def test_a_network_without_normalization_layers_has_an_empty_report(
+    store: Store, run_threads: RunThreads, watcher: Watcher
+) -> None:
     model = served(store, run_threads, draft(layers=(), normalization=()))
 
-    report = describe_layers(model)
+    report = describe_layers(model, watcher, "window")
 
     assert (report.model_name, report.model_version, report.layers) == ("tiny", "1", [])
 
@@ -155,12 +181,12 @@ def test_a_network_without_normalization_layers_has_an_empty_report(store: Store
     ("asked", "nearest"), [("norm", "norm1"), ("layer1.0.bn2", "layer1.0.bn1"), ("feature.4", "features.4")]
 )
 def test_a_layer_that_is_not_there_is_told_with_the_nearest(
-    store: Store, run_threads: RunThreads, asked: str, nearest: str
+    store: Store, run_threads: RunThreads, asked: str, nearest: str, watcher: Watcher
 ) -> None:
     model = served(store, run_threads, with_layers("norm1", "layer1.0.bn1", "features.4"))
 
     with pytest.raises(NotFound) as refusal:
-        describe_layer(model, asked)
+        describe_layer(model, asked, watcher, "window")
 
     assert str(refusal.value) == (
         f"model 'tiny' version 1 has no normalization layer {asked!r}; the nearest is {nearest!r}"
@@ -168,18 +194,20 @@ def test_a_layer_that_is_not_there_is_told_with_the_nearest(
 
 
 @pytest.mark.parametrize("name", ["layer1.0.bn1", "a/b", "ünïcödé", "with space", "_orig_mod.features.1"])
-def test_a_layer_is_found_by_its_qualified_name(store: Store, run_threads: RunThreads, name: str) -> None:
+def test_a_layer_is_found_by_its_qualified_name(
+    store: Store, run_threads: RunThreads, name: str, watcher: Watcher
+) -> None:
     model = served(store, run_threads, with_layer(name))
 
-    layer = describe_layer(model, name)
+    layer = describe_layer(model, name, watcher, "window")
 
     assert layer.name == name
 
 
-def test_a_bundle_that_is_gone_can_still_be_described(store: Store, model: ServedModel) -> None:
+def test_a_bundle_that_is_gone_can_still_be_described(store: Store, model: ServedModel, watcher: Watcher) -> None:
     manifest: Path = store.bundle_path("tiny", 1) / "manifest.json"
     manifest.unlink()
 
-    report = describe_layers(model)
+    report = describe_layers(model, watcher, "window")
 
     assert [layer.name for layer in report.layers] == ["norm"]

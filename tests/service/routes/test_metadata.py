@@ -89,10 +89,12 @@ def test_which_version_answers_and_which_is_pinned_can_be_read(tiny: Store, path
     tiny.publish(draft())
     with in_process(tiny.root) as service:
         seen = [defaults(service, path)]
-        for change in (lambda: tiny.pin_version("tiny", 1), lambda: pin_what_is_damaged(tiny)):
-            change()
-            service.refresh()
-            seen.append(defaults(service, path))
+        tiny.pin_version("tiny", 1)
+        service.refresh()
+        seen.append(defaults(service, path))
+        pin_what_is_damaged(tiny)
+        service.refresh()
+        seen.append(defaults(service, path))
 
     assert seen == [("2", "none"), ("1", "1"), ("1", "3")]
 

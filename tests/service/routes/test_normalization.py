@@ -31,9 +31,12 @@ def test_the_report_summarizes_every_layer(service: Service, shared_store: Store
     response = service.get(path)
 
     assert response.status_code == 200
-    assert response.json() == {
+    report = response.json()
+    assert report.pop("observation")["rows_seen"] == 0
+    assert report == {
         "model_name": "tiny",
         "model_version": str(version),
+        "drift": None,
         "folding": shared_store.open("tiny", version).manifest.folding.model_dump(mode="json"),
         "layers": [
             {
@@ -57,6 +60,8 @@ def test_the_report_summarizes_every_layer(service: Service, shared_store: Store
                     },
                 },
                 "health": [],
+                "live": None,
+                "drift": None,
             }
         ],
         "untracked": [],
@@ -77,13 +82,24 @@ def test_the_fields_of_the_report_have_their_order(service: Service) -> None:
     folding = [("mode", None), ("before", size), ("after", size), ("speedup", None), ("warnings", [])]
     summary = [("min", None), ("mean", None), ("max", None)]
     training = ("training", [("rows", None), *((figure, summary) for figure in FIGURES)])
-    layer = [*((field, None) for field in DESCRIPTION[:-2]), tap, scale, training, ("health", [])]
+    layer = [
+        *((field, None) for field in DESCRIPTION[:-2]),
+        tap,
+        scale,
+        training,
+        ("health", []),
+        ("live", None),
+        ("drift", None),
+    ]
+    observation = ["share", "budget", "rows_seen", "rows_observed", "rows_not_finite", "rows_dropped", "reason"]
 
     response = service.get("/v2/models/tiny/normalization")
 
     assert keys(json.loads(response.content)) == [
         ("model_name", None),
         ("model_version", None),
+        ("observation", [(field, None) for field in observation]),
+        ("drift", None),
         ("folding", folding),
         ("layers", [layer]),
         ("untracked", []),
@@ -106,7 +122,7 @@ def test_a_layer_is_described_channel_by_channel(
     response = service.get(path)
 
     assert response.status_code == 200
-    assert list(response.json()) == [*DESCRIPTION, "training", "health"]
+    assert list(response.json()) == [*DESCRIPTION, "training", "health", "live", "drift"]
     assert list(response.json()["training"]) == ["rows", *FIGURES]
     for figure in FIGURES:
         np.testing.assert_array_equal(response.json()["training"][figure], getattr(layer, figure))

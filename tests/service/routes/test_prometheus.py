@@ -19,13 +19,17 @@ def fresh_service(shared_store: Store) -> Iterator[Service]:
 
 
 def samples(service: Service) -> dict[tuple[str, ...], float]:
-    """Every sample of the service's own, by its name, its model, its version and what other label it has."""
+    """Every sample of the service's own, by its name, its model, its version and what other label it has.
+
+    What is of no model has empty ones.
+    """
     found: dict[tuple[str, ...], float] = {}
     for family in text_string_to_metric_families(service.get("/metrics").text):
         for sample in family.samples:
             if sample.name.startswith("bnserve_"):
                 others = [value for label, value in sample.labels.items() if label not in {"model", "version"}]
-                found[(sample.name, sample.labels["model"], sample.labels["version"], *others)] = sample.value
+                model, version = (sample.labels.get(label, "") for label in ("model", "version"))
+                found[(sample.name, model, version, *others)] = sample.value
     return found
 
 

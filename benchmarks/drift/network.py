@@ -1,0 +1,81 @@
+"""This module makes the network of the studies: a small ConvNet, fitted to MNIST and published as a bundle.
+
+It is fitted once, and stays in its store for the commands that follow.
+"""
+
+from __future__ import annotations
+
+import lightning
+import numpy as np
+import torch
+
+from benchmarks.drift.data import Images, Mnist
+from folding.proof import draft
+from models.bundle import Bundle
+from models.manifest import TrainingRecord
+from models.store import Store
+from training.data import Rows, Splits
+from training.fit import fit
+from training.job import INPUT_NAME, OUTPUT_NAME, STATISTICS_BATCH_ROWS, served_accuracy
+from training.networks import build_network
+from training.population import estimate_population_statistics
+from training.publishing import describe, export_network, parameter_arrays
+from training.recipe import Recipe
+
+RECIPE = Recipe(
+    name="mnist",
+    network="convnet",
+    arguments={"in_channels": 1, "num_classes": 10, "widths": [16, 16, 32, 32]},
+    data="mnist",
+    epochs=2,
+    batch_rows=128,
+    learning_rate=0.01,
+    weight_decay=0.0005,
+    seed=1,
+)
+
+
+def load_network(store: Store, data: Mnist, recipe: Recipe = RECIPE) -> Bundle:
+    """The network from its store; fitted to the data and published there first, if it is not yet.
+
+    Raises:
+        TrainingError, GraphError, StoreError, BundleError: If it can't be.
+    """
+    versions = store.versions(recipe.name)
+    return Bundle.open(store.bundle_path(recipe.name, versions[-1])) if versions else _publish(store, data, recipe)
+
+
+def _publish(store: Store, data: Mnist, recipe: Recipe) -> Bundle:
+    """What ``training.job.run`` does, with data that no recipe can name."""
+    labels = tuple(str(label) for label in np.unique(data.train.labels))
+    splits = Splits("mnist", labels, _rows(data.train), _rows(data.validation), _rows(data.test))
+    lightning.seed_everything(recipe.seed, workers=True, verbose=False)
+    network = build_network(recipe.network, recipe.arguments)
+    fitted = fit(network, splits, recipe)
+    train = splits.train.values
+    statistics_rows = estimate_population_statistics(network, torch.split(train, STATISTICS_BATCH_ROWS))
+    exported = export_network(
+        network, train[:2], mode=recipe.fold, rows=splits.validation.values[:256], names=([INPUT_NAME], [OUTPUT_NAME])
+    )
+    training = TrainingRecord(
+        rows=statistics_rows,
+        data=splits.record(),
+        recipe=recipe.model_dump(mode="json"),
+        metrics={"train_loss": fitted.train_loss, "test_accuracy": served_accuracy(exported.graph, splits.test)},
+        seconds=round(fitted.seconds, 3),
+        libraries={"torch": torch.__version__, "lightning": lightning.__version__},
+    )
+    return store.publish(
+        draft(
+            exported,
+            name=recipe.name,
+            network=describe(network, recipe.network, recipe.arguments),
+            labels=splits.labels,
+            training=training,
+            parameters=parameter_arrays(network),
+        )
+    )
+
+
+def _rows(images: Images) -> Rows:
+    return Rows(torch.from_numpy(images.pixels), torch.from_numpy(images.labels))
