@@ -40,8 +40,8 @@ format: $(DEV)  ## Format the code and mend what lint can mend
 fuzz: $(DEV)  ## Ask the service whatever its OpenAPI document allows, and what it does not, at length (ten minutes)
 	BNSERVE_FUZZ_EXAMPLES=500 $(VENV)/bin/python -m pytest tests/service/test_fuzzed.py
 
-bench: $(DEV)  ## Measure the service against what its parts can do alone, into benchmarks/results.md (11 minutes)
-	for command in client serve decode start; do $(VENV)/bin/python -m benchmarks.serving $$command || exit 1; done
+bench: $(DEV)  ## Measure the service against what its parts can do alone, into benchmarks/results.md (17 minutes)
+	for command in client serve observe decode start; do $(VENV)/bin/python -m benchmarks.serving $$command || exit 1; done
 	$(VENV)/bin/python -m benchmarks.serving page --output benchmarks/results.md
 
 bench-peers: $(DEV)  ## Measure it against other servers, which are installed under runs/, into the same page (15 minutes)

@@ -122,7 +122,7 @@ def draft(
         network: Where it came from.
         parameters: The network's own, before folding.
         source: The file that was imported, in their place.
-        known: Further fields of the draft: ``labels``, ``training``, ``recalibration``.
+        known: Further fields of the draft: ``labels``, ``training``, ``moving_averages``, ``recalibration``.
     """
     graph = exported.graph
     beside = {} if parameters is None else {PARAMETERS_FILE: pack_arrays(parameters)}

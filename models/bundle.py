@@ -2,8 +2,7 @@
 
     manifest.json        what the bundle is; the one file that vouches for the others
     model.onnx           the folded graph
-    normalization.npz    <layer>/gamma, beta, running_mean, running_var of every normalization layer, and
-                         <layer>/tap_scale, tap_shift where its tap holds a map of what the layer took or gave
+    normalization.npz    the parameters and statistics of every normalization layer, and what else is known of it
     unfolded.onnx        the graph before folding, its large constants in the files below, where those hold them
     probe.pb             what is added to model.onnx to observe every layer; where there are layers
     calibration.npz      how scores of unmoved data are distributed; where there were held-out rows
@@ -20,9 +19,11 @@ A reader trusts nothing: every listed file must be there, inside the bundle, wit
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -34,8 +35,10 @@ from models.calibration import Calibration
 from models.calibration_arrays import from_arrays
 from models.datatypes import DATATYPES
 from models.errors import BundleError
+from models.layer_arrays import read_layer, read_moving_average, read_tap_map
 from models.layers import NormalizationLayer, TapMap
-from models.manifest import MANIFEST_FILE, FileRecord, LayerRecord, Manifest, TensorRecord, parse_manifest
+from models.manifest import MANIFEST_FILE, FileRecord, Manifest, TensorRecord, parse_manifest
+from models.moving_average import MovingAverage
 from models.observed_rows import Columns
 from models.strings import unpack_strings
 
@@ -105,7 +108,8 @@ class Bundle:
             BundleError: If an array is missing, of the wrong shape, or holds what no statistics can be.
         """
         arrays = self._arrays(NORMALIZATION_FILE)
-        return tuple(_layer(record, arrays) for record in self.manifest.layers)
+        with _errors_of(NORMALIZATION_FILE):
+            return tuple(read_layer(record, arrays) for record in self.manifest.layers)
 
     def tap_maps(self) -> dict[str, TapMap]:
         """What the tap of a layer holds of it, by the layer's name, where that is not simply what it took or gave.
@@ -114,7 +118,19 @@ class Bundle:
             BundleError: If an array is missing, of the wrong shape, or not finite.
         """
         arrays = self._arrays(NORMALIZATION_FILE)
-        return {record.name: _tap_map(record, arrays) for record in self.manifest.layers if record.tap.mapped}
+        with _errors_of(NORMALIZATION_FILE):
+            return {record.name: read_tap_map(record, arrays) for record in self.manifest.layers if record.tap.mapped}
+
+    def moving_averages(self) -> dict[str, MovingAverage]:
+        """What the fit left in a layer, by the layer's name; nothing where that is not known.
+
+        Raises:
+            BundleError: If an array is missing, of the wrong shape, or holds what no moving average can be.
+        """
+        arrays = self._arrays(NORMALIZATION_FILE)
+        with _errors_of(NORMALIZATION_FILE):
+            found = {record.name: read_moving_average(record, arrays) for record in self.manifest.layers}
+        return {name: average for name, average in found.items() if average is not None}
 
     def columns(self) -> Columns | None:
         """Where a probe tells of which channel, and how to read it; None where there are no layers.
@@ -139,10 +155,9 @@ class Bundle:
         """
         if CALIBRATION_FILE not in self.manifest.files:
             return None
-        try:
-            return from_arrays(self._arrays(CALIBRATION_FILE), [layer.channels for layer in self.manifest.layers])
-        except ValueError as error:
-            raise BundleError(f"{CALIBRATION_FILE}: {error}") from error
+        arrays = self._arrays(CALIBRATION_FILE)
+        with _errors_of(CALIBRATION_FILE):
+            return from_arrays(arrays, [layer.channels for layer in self.manifest.layers])
 
     def sample(self) -> Sample:
         """The real rows and their expected outputs.
@@ -230,36 +245,13 @@ def _check(file: BinaryIO, name: str, record: FileRecord) -> None:
         raise BundleError(f"{name}: sha256: expected {record.sha256}, got {digest}")
 
 
-def _channel_array(record: LayerRecord, arrays: Arrays, field: str) -> NDArray[np.float64]:
-    values = _take(arrays, NORMALIZATION_FILE, f"{record.name}/{field}")
-    if values.shape != (record.channels,) or values.dtype != np.float64:
-        raise BundleError(
-            f"{NORMALIZATION_FILE}: {record.name}/{field}: expected float64 of shape ({record.channels},), "
-            f"got {values.dtype} of shape {values.shape}"
-        )
-    return values
-
-
-def _tap_map(record: LayerRecord, arrays: Arrays) -> TapMap:
-    scale, shift = (_channel_array(record, arrays, field) for field in ("tap_scale", "tap_shift"))
+@contextlib.contextmanager
+def _errors_of(file: str) -> Iterator[None]:
+    """Say of what is wrong with arrays in which file they are."""
     try:
-        return TapMap(scale, shift)
+        yield
     except ValueError as error:
-        raise BundleError(f"{NORMALIZATION_FILE}: {record.name}/tap: {error}") from error
-
-
-def _layer(record: LayerRecord, arrays: Arrays) -> NormalizationLayer:
-    try:
-        return NormalizationLayer(
-            name=record.name,
-            eps=record.eps,
-            gamma=_channel_array(record, arrays, "gamma"),
-            beta=_channel_array(record, arrays, "beta"),
-            mean=_channel_array(record, arrays, "running_mean"),
-            variance=_channel_array(record, arrays, "running_var"),
-        )
-    except ValueError as error:
-        raise BundleError(f"{NORMALIZATION_FILE}: {error}") from error
+        raise BundleError(f"{file}: {error}") from error
 
 
 def _sample_tensor(arrays: Arrays, key: str, record: TensorRecord) -> NDArray[Any]:

@@ -94,9 +94,18 @@ class Calibration:
     rates: Array
     thresholds: Array
 
+    @property
+    def most_rows(self) -> int:
+        """Most rows of a window that can be scored.
+
+        All windows share the error of the features' mean. In windows larger than there are held-out rows that is more
+        than chance does to each, and then the rate would hold for networks on the average, and for none.
+        """
+        return min(self.sizes[-1], self.rows)
+
     def covers(self, rows: int) -> bool:
         """Whether windows of so many rows can be scored."""
-        return self.sizes[0] <= rows <= self.sizes[-1]
+        return self.sizes[0] <= rows <= self.most_rows
 
     def scores(self, moments: StackedMoments, columns: Columns) -> Array:
         """Each layer's score, shape ``(layers,)``; about 0 with deviation 1 where nothing has moved.

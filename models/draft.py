@@ -8,10 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.bundle import (
     CALIBRATION_FILE,
@@ -30,6 +28,7 @@ from models.bundle import (
 from models.calibration import Calibration
 from models.calibration_arrays import to_arrays
 from models.durable import write_file
+from models.layer_arrays import to_arrays as layer_arrays
 from models.layers import NormalizationLayer, TapMap
 from models.manifest import (
     FORMAT_VERSION,
@@ -44,6 +43,7 @@ from models.manifest import (
     UntrackedRecord,
     VerificationRecord,
 )
+from models.moving_average import MovingAverage
 from models.recalibration import RecalibrationRecord
 from models.strings import pack_strings
 
@@ -74,6 +74,7 @@ class BundleDraft:
     probe: bytes | None = None
     calibration: Calibration | None = None
     tap_maps: Mapping[str, TapMap] = field(default_factory=dict)
+    moving_averages: Mapping[str, MovingAverage] = field(default_factory=dict)
     untracked: tuple[UntrackedRecord, ...] = ()
 
     def write(self, directory: Path, *, version: int) -> None:
@@ -81,9 +82,7 @@ class BundleDraft:
         contents = {
             MODEL_FILE: self.model,
             UNFOLDED_FILE: self.unfolded,
-            NORMALIZATION_FILE: pack_arrays(
-                {k: v for layer in self.normalization for k, v in _layer_arrays(layer, self.tap_maps.get(layer.name))}
-            ),
+            NORMALIZATION_FILE: pack_arrays(self._of_layers()),
             SAMPLE_FILE: pack_arrays(_plain("inputs", self.sample.inputs) | _plain("outputs", self.sample.outputs)),
         }
         if self.probe is not None:
@@ -115,6 +114,12 @@ class BundleDraft:
             write_file(directory / name, data)
         write_file(directory / MANIFEST_FILE, manifest.to_json())
 
+    def _of_layers(self) -> Arrays:
+        arrays: Arrays = {}
+        for layer in self.normalization:
+            arrays |= layer_arrays(layer, self.tap_maps.get(layer.name), self.moving_averages.get(layer.name))
+        return arrays
+
 
 def pack_arrays(arrays: Arrays) -> bytes:
     """An uncompressed ``.npz`` whose bytes depend on its arrays alone; ``numpy.savez`` keeps some names for itself."""
@@ -136,10 +141,3 @@ def _plain(side: str, tensors: Arrays) -> Arrays:
         else:
             arrays[key] = tensor
     return arrays
-
-
-def _layer_arrays(layer: NormalizationLayer, tap_map: TapMap | None) -> list[tuple[str, NDArray[Any]]]:
-    arrays = {"gamma": layer.gamma, "beta": layer.beta, "running_mean": layer.mean, "running_var": layer.variance}
-    if tap_map is not None:
-        arrays |= {"tap_scale": tap_map.scale, "tap_shift": tap_map.shift}
-    return [(f"{layer.name}/{field}", array) for field, array in arrays.items()]

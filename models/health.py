@@ -11,9 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.layers import UNOBSERVABLE_BELOW, NormalizationLayer
+from models.moving_average import MovingAverage
 
 EXPLODED_VARIANCE = 1e6
 SCALE_OUTLIER_RATIO = 100.0
+STALE_SHIFT = 0.5
+STALE_RATIO = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,8 @@ class HealthFlag:
     """One finding about one layer.
 
     Attributes:
-        flag: Which kind: ``dead-channels | collapsed-variance | exploded-variance | never-updated | scale-outliers``.
+        flag: Which kind: ``dead-channels | collapsed-variance | exploded-variance | never-updated | scale-outliers |
+            stale-moving-average``.
         channels: How many channels it concerns.
         message: One sentence with the figures.
     """
@@ -31,14 +35,23 @@ class HealthFlag:
     message: str
 
 
-def health_flags(layer: NormalizationLayer, *, num_batches_tracked: int | None) -> list[HealthFlag]:
+def health_flags(
+    layer: NormalizationLayer, *, num_batches_tracked: int | None, moving_average: MovingAverage | None = None
+) -> list[HealthFlag]:
     """Everything that looks wrong with a layer; an empty list for a healthy one.
 
     Args:
         layer: The layer.
         num_batches_tracked: As the network counted them; None if it did not.
+        moving_average: As the fit left it, where the layer's statistics were estimated afterwards; else None.
     """
-    return [*_dead(layer), *_variance(layer), *_never_updated(layer, num_batches_tracked), *_scale(layer)]
+    return [
+        *_dead(layer),
+        *_variance(layer),
+        *_never_updated(layer, num_batches_tracked),
+        *_scale(layer),
+        *_stale(layer, moving_average),
+    ]
 
 
 def _dead(layer: NormalizationLayer) -> Iterator[HealthFlag]:
@@ -76,3 +89,17 @@ def _scale(layer: NormalizationLayer) -> Iterator[HealthFlag]:
             f"({scale.max():.3g} against {median:.3g}): per-tensor quantization would lose the others."
         )
         yield HealthFlag("scale-outliers", outliers, message)
+
+
+def _stale(layer: NormalizationLayer, moving_average: MovingAverage | None) -> Iterator[HealthFlag]:
+    if moving_average is None:
+        return
+    distance = moving_average.distance(layer)
+    shift, factor = np.abs(distance.shift), np.exp(np.abs(np.log(distance.ratio)))
+    if stale := int(((shift > STALE_SHIFT) | (factor > STALE_RATIO)).sum()):
+        message = (
+            f"{stale} of {layer.channels} channels had a moving average far from the statistics of all rows: means by "
+            f"up to {shift.max():.3g} deviations, variances by a factor of up to {factor.max():.3g}. Validation during "
+            "the fit ran by it."
+        )
+        yield HealthFlag("stale-moving-average", stale, message)

@@ -20,6 +20,7 @@ from training.data import Rows, Splits, load_data
 from training.errors import RecipeError
 from training.fit import fit
 from training.networks import build_network
+from training.normalization import read_moving_averages
 from training.population import estimate_population_statistics
 from training.publishing import describe, export_network, parameter_arrays
 from training.recipe import Recipe
@@ -40,6 +41,7 @@ def run(recipe: Recipe, store: Store) -> Bundle:
     network = build_network(recipe.network, recipe.arguments)
     _refuse_misfit(network, data, recipe)
     fitted = fit(network, data, recipe)
+    moving_averages = read_moving_averages(network)
     statistics_rows = estimate_population_statistics(network, torch.split(data.train.values, STATISTICS_BATCH_ROWS))
     exported = export_network(
         network,
@@ -68,6 +70,7 @@ def run(recipe: Recipe, store: Store) -> Bundle:
             labels=data.labels,
             training=training,
             parameters=parameter_arrays(network),
+            moving_averages=moving_averages,
         )
     )
 

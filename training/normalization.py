@@ -8,6 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from models.layers import NormalizationLayer
 from models.moments import Array
+from models.moving_average import MovingAverage
 from training.errors import ExportError
 
 
@@ -44,6 +45,17 @@ def read_layer(name: str, module: _BatchNorm) -> NormalizationLayer:
         mean=_array(module.running_mean),
         variance=_array(module.running_var),
     )
+
+
+def read_moving_averages(network: nn.Module) -> dict[str, MovingAverage]:
+    """What a fit left in every layer that keeps statistics, by its name; none of a layer where that is not finite."""
+    left: dict[str, MovingAverage] = {}
+    for name, module in normalization_layers(network).items():
+        if module.running_mean is None or module.running_var is None:
+            continue
+        if module.running_mean.isfinite().all() and module.running_var.isfinite().all():
+            left[name] = MovingAverage(_array(module.running_mean), _array(module.running_var))
+    return left
 
 
 def _array(tensor: Tensor) -> Array:

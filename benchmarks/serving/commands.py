@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from benchmarks.serving import client, decoding, rounds, starting
 from benchmarks.serving.contenders import FLOOR, FLOOR_IN_THREAD, OURS
 from benchmarks.serving.networks import Network, built, demo
+from benchmarks.serving.observed import BY_BUDGET, EVERY_ROW, OFF
 from benchmarks.serving.peers.setups import PEERS
 from benchmarks.serving.rounds import CONNECTIONS, Keep, Plan
 
@@ -72,6 +73,24 @@ def _small(network: Network, options: Options) -> Plan:
     )
 
 
+def _observe(options: Options, keep: Keep) -> None:
+    contenders = (OFF, BY_BUDGET, EVERY_ROW)
+    small = Plan(
+        network=demo() if options.quick else built("cnn"),
+        contenders=contenders,
+        connections={"binary": CONNECTIONS},
+        seconds=options.load_s(2.0),
+    )
+    large = Plan(
+        network=built("resnet18"),
+        contenders=contenders,
+        connections={"binary": (1, 4)},
+        seconds=options.load_s(4.0),
+    )
+    for plan in [small] if options.quick else [small, large]:
+        rounds.measure(plan, keep, rounds=options.num_rounds(5), threads=options.threads)
+
+
 def _decode(options: Options, keep: Keep) -> None:
     decoding.measure(keep, rounds=options.num_rounds(15), repeats=1 if options.quick else 10)
 
@@ -93,6 +112,7 @@ def _peers(options: Options, keep: Keep) -> None:
 COMMANDS: Mapping[str, Callable[[Options, Keep], None]] = {
     "client": _client,
     "serve": _serve,
+    "observe": _observe,
     "decode": _decode,
     "start": _start,
     "peers": _peers,

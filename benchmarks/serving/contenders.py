@@ -42,6 +42,7 @@ class Contender:
         forms: How it is asked, by encoding.
         ready_path: What answers a GET with 200 once it can be asked, with ``{model}`` for the network's name.
         environment: Variables that it gets beside this process's own.
+        settle: Waits, on a port that is ready, until it does all that it will do.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Contender:
     forms: Mapping[str, Form] = field(default_factory=lambda: V2)
     ready_path: str = "/v2/health/ready"
     environment: Mapping[str, str] = field(default_factory=dict)
+    settle: Callable[[Network, int], None] = lambda _network, _port: None
 
 
 def _floor(network: Network, port: int, threads: int) -> list[str]:
@@ -93,6 +95,7 @@ def serving(contender: Contender, network: Network, *, threads: int) -> Iterator
                 wait_until_ready(process, port, contender.ready_path.format(model=network.name))
                 for form in contender.forms.values():
                     check_answers(port, form, network)
+                contender.settle(network, port)
             except (ContenderError, OSError, http.client.HTTPException) as error:
                 log.seek(0)
                 written = log.read().decode(errors="replace").strip()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from benchmarks.folding.markdown import table
 from benchmarks.serving.contenders import OURS
+from benchmarks.serving.observed import BY_BUDGET, EVERY_ROW, OFF
 from benchmarks.serving.results import Comparison, Figure, Results
 from benchmarks.serving.targets import RATE, Verdict, fastest, floors, judge, session_figure
 
@@ -96,6 +97,18 @@ def _open(run: Comparison, _network: str, cases: Sequence[str]) -> str:
     return table(header, rows)
 
 
+def _observe(run: Comparison) -> str:
+    header = ["", "connections", "off, requests/s", "by its budget / off", "every row / off", "p50, p99 ms: off"]
+    header += ["by its budget", "every row"]
+    rows = []
+    for case in run.cases:
+        off, *observed = (Figure(case, each.name, RATE) for each in (OFF, BY_BUDGET, EVERY_ROW))
+        row = [case.split()[0], _last(case), _rate(run.median(off))]
+        row += [f"{run.ratio(figure, off):.2f}" for figure in observed]
+        rows.append([*row, *(_latencies(run, case, each.name) for each in (OFF, BY_BUDGET, EVERY_ROW))])
+    return table(header, rows)
+
+
 def _in_milliseconds(run: Comparison) -> str:
     """Both contenders of every case, ours over the other."""
     header = ["", "ours, ms", "alone, ms", "ours / alone"]
@@ -124,6 +137,7 @@ def _peers(run: Comparison) -> str:
 SECTIONS: Mapping[str, tuple[str, Callable[[Comparison], str]]] = {
     "peers": ("Against peers", _peers),
     "serve": ("Against the floor and the runtime alone", _serve),
+    "observe": ("What observing costs", _observe),
     "decode": ("Decoding", _in_milliseconds),
     "start": ("Start-up", _in_milliseconds),
     "client": ("The load generator alone", _client),

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.serving import decoding, starting
-from benchmarks.serving.contenders import FLOOR, OURS
+from benchmarks.serving.contenders import FLOOR, OURS, Contender
+from benchmarks.serving.observed import BY_BUDGET, EVERY_ROW, OFF
 from benchmarks.serving.results import Comparison, Figure
 from benchmarks.serving.rounds import CONNECTIONS, SESSION, closed_case, session_case
 
@@ -36,6 +37,7 @@ def judge(runs: Mapping[str, Comparison]) -> list[Verdict]:
         ("peers", _peers),
         ("serve", _floor),
         ("serve", _session),
+        ("observe", _observe),
         ("decode", _decode),
         ("start", _start),
     )
@@ -97,6 +99,18 @@ def _session(run: Comparison) -> Iterator[Verdict]:
         added = run.difference(Figure(one, OURS.name, "p50_ms"), alone)
         target = "ResNet-18, binary, 1 connection: median latency at most 1.5 ms above that of session.run"
         yield Verdict(target, f"{added:.2f} ms", added <= 1.5)
+
+
+def _observe(run: Comparison) -> Iterator[Verdict]:
+    def ratios(network: str, contender: Contender) -> list[float]:
+        cases = [case for case in run.cases if case.startswith(f"{network} ")]
+        return [run.ratio(Figure(case, contender.name, RATE), Figure(case, OFF.name, RATE)) for case in cases]
+
+    if measured := ratios("cnn", BY_BUDGET) + ratios("resnet18", BY_BUDGET):
+        target = "CNN and ResNet-18, observation at its defaults: requests/s at least 0.97 of those without"
+        yield _at_least(target, measured, 0.97)
+    if measured := ratios("resnet18", EVERY_ROW):
+        yield _at_least("ResNet-18, every row observed: requests/s at least 0.85 of those without", measured, 0.85)
 
 
 def _decode(run: Comparison) -> Iterator[Verdict]:

@@ -50,6 +50,7 @@ class Loader:
             EngineError: If its graph can't be loaded or fails its self-test.
         """
         manifest, layers, sample = bundle.manifest, bundle.normalization(), bundle.sample()
+        moving_averages = bundle.moving_averages()
         engine = self._open(bundle, sample.inputs)
         self_test(engine, sample)
         outputs = list(sample.outputs)
@@ -62,7 +63,7 @@ class Loader:
         observer = self.observer(manifest.name, str(manifest.version))
         rules = self._rules(pace, shares=shares, pads=on_gpu and shares)
         batcher = Batcher(engine.run_rows, rules, self.run_threads, observer)
-        return ServedModel(manifest, layers, engine=engine, batcher=batcher, observer=observer)
+        return ServedModel(manifest, layers, moving_averages, engine=engine, batcher=batcher, observer=observer)
 
     def _open(self, bundle: Bundle, rows: Mapping[str, NDArray[Any]]) -> Engine:
         """On the CPU first with one thread: a graph so small that it stays on the event loop is fastest with that."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from models.layers import NormalizationLayer
 from models.manifest import Manifest
+from models.moving_average import MovingAverage
 from service.inference.batcher import Batcher, Run
 from service.inference.engine import Engine
 from service.inference.job import Job, Outcome
@@ -25,6 +26,7 @@ class ServedModel:
     Attributes:
         manifest: What the bundle says of itself.
         layers: Its normalization layers with their parameters and statistics.
+        moving_averages: What the fit left in a layer, by the layer's name, where that is known.
         name: Name of the model.
         version: Its version, as the protocol writes it.
         device: Where its graph runs: ``cpu``, ``cuda:N`` or ``tensorrt:N``.
@@ -40,6 +42,7 @@ class ServedModel:
         self,
         manifest: Manifest,
         layers: tuple[NormalizationLayer, ...],
+        moving_averages: Mapping[str, MovingAverage],
         *,
         engine: Engine,
         batcher: Batcher,
@@ -47,6 +50,7 @@ class ServedModel:
     ) -> None:
         self.manifest = manifest
         self.layers = layers
+        self.moving_averages = moving_averages
         self.name = manifest.name
         self.version = str(manifest.version)
         self.device = engine.device

@@ -52,6 +52,10 @@ class Judge:
     calibration: Calibration | None
     alarm_rate: float
 
+    def window_rows(self, wanted: int) -> int:
+        """So many rows a window has, or fewer where it could not be judged otherwise."""
+        return wanted if self.calibration is None else min(wanted, self.calibration.most_rows)
+
     def judge(self, moments: StackedMoments) -> Judgement | None:
         """What is to be said of some rows; None where there are too few or too many, or there is no calibration."""
         if self.calibration is None or not self.calibration.covers(moments.rows):

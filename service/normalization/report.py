@@ -37,7 +37,7 @@ def describe_layers(model: ServedModel, watcher: Watcher, over: Over) -> Normali
         LayerSummary(
             **_description(record),
             training=TrainingSummaries(rows=_rows(model), **_figures(layer, summary)),
-            health=_health(record, layer),
+            health=_health(model, record, layer),
             live=None if finding is None else live_summaries(finding, finding.layers[number]),
             drift=None if finding is None else drift_summaries(finding, finding.layers[number]),
         )
@@ -66,7 +66,7 @@ def describe_layer(model: ServedModel, name: str, watcher: Watcher, over: Over) 
             return LayerDetail(
                 **_description(record),
                 training=TrainingArrays(rows=_rows(model), **_figures(layer, np.ndarray.tolist)),
-                health=_health(record, layer),
+                health=_health(model, record, layer),
                 live=None if finding is None else live_arrays(finding, finding.layers[number]),
                 drift=None if finding is None else drift_arrays(finding, finding.layers[number]),
             )
@@ -122,8 +122,9 @@ def _figures(layer: NormalizationLayer, form: Callable[[Array], Any]) -> dict[st
     return {field: form(getattr(layer, field)) for field in ("gamma", "beta", "mean", "variance")}
 
 
-def _health(record: LayerRecord, layer: NormalizationLayer) -> list[Health]:
-    flags = health_flags(layer, num_batches_tracked=record.num_batches_tracked)
+def _health(model: ServedModel, record: LayerRecord, layer: NormalizationLayer) -> list[Health]:
+    average = model.moving_averages.get(layer.name)
+    flags = health_flags(layer, num_batches_tracked=record.num_batches_tracked, moving_average=average)
     return [Health(flag=flag.flag, channels=flag.channels, message=flag.message) for flag in flags]
 
 

@@ -6,7 +6,6 @@ Where a version is reset, a stamp is left for it, and whatever was seen under an
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import time
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.draft import pack_arrays
 from models.stacked_moments import StackedMoments
 from service.normalization.judgement import Judgement
 from service.normalization.seen import ClosedWindow, Seen
@@ -46,10 +46,9 @@ class SharedSights:
             _pack(version, one, stamp, f"{number}/", arrays)
             for number, (version, (one, stamp)) in enumerate(seen.items())
         ]
-        buffer = io.BytesIO()
-        np.savez(buffer, entries=np.frombuffer(json.dumps(entries).encode(), np.uint8), **arrays)
+        arrays["entries"] = np.frombuffer(json.dumps(entries).encode(), np.uint8)
         temporary = self._own.with_suffix(".new")
-        temporary.write_bytes(buffer.getvalue())
+        temporary.write_bytes(pack_arrays(arrays))
         temporary.replace(self._own)
 
     def others(self, version: Version) -> Iterator[Seen]:

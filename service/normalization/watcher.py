@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from queue import Empty, SimpleQueue
 
@@ -210,7 +210,7 @@ class Watcher:
         monitor = Monitor(
             served.layers,
             judge,
-            self.rules.windows,
+            replace(self.rules.windows, rows=judge.window_rows(self.rules.windows.rows)),
             closed=lambda window: self._closed(served, judge, window),
             wake=self._wake.set,
         )

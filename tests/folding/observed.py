@@ -40,11 +40,12 @@ def probe_of(graph: FoldedGraph, *rows: Tensor) -> bytes:
     return probe
 
 
-def run_probe(graph: FoldedGraph, probe: bytes, *rows: Tensor) -> list[NDArray[Any]]:
+def run_probe(graph: FoldedGraph, probe: bytes, *rows: Tensor) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Means, variances and values as the observing graph tells them, all rows at once."""
     session = GraphSession(onnx.load_from_string(graph.model + probe), [])
     found = session.run([tensor.numpy() for tensor in rows])
-    return [found[name] for name in PROBE_OUTPUTS]
+    means, variances, values = (found[name] for name in PROBE_OUTPUTS)
+    return means, variances, values
 
 
 def observed(graph: FoldedGraph, *rows: Tensor) -> ObservedRows:

@@ -191,6 +191,22 @@ def test_every_layer_is_told_what_torch_lets_it_take(case: Case, count: int) -> 
         np.testing.assert_allclose(got.variance / deviation**2, want.variance / deviation**2, rtol=1e-4, atol=2e-5)
 
 
+@pytest.mark.parametrize("sizes", [[1] * 12, [5, 7], [2, 3, 6, 1]], ids=["one by one", "two", "four"])
+def test_any_split_of_the_rows_gives_the_same_moments(case: Case, sizes: list[int]) -> None:
+    """Also where the figures are of a whole run, told for every row of it."""
+    columns, rows = columns_of(case.graph), case.rows(12)
+
+    split = StackedMoments.empty(len(columns))
+    for batch in torch.split(rows, sizes):
+        split = split.merge(StackedMoments.of(columns.read(*run_probe(case.graph, case.probe, batch))))
+
+    whole = StackedMoments.of(columns.read(*run_probe(case.graph, case.probe, rows)))
+    np.testing.assert_array_equal(split.count, whole.count)
+    # what ONNX Runtime rounds in float32 in another order; merging is exact
+    np.testing.assert_allclose(split.mean, whole.mean, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(split.variance, whole.variance, rtol=1e-5)
+
+
 def test_a_graph_without_layers_has_no_probe() -> None:
     """There is nothing to observe."""
     graph = export(nn.Sequential(nn.Linear(4, 2)).eval(), normal_rows(2, 4))
@@ -304,7 +320,7 @@ def test_images_of_any_size_are_observed(size: tuple[int, int]) -> None:
 def far_off(gamma: float, beta: float) -> tuple[FoldedGraph, nn.Module, Tensor]:
     """A layer whose tap holds values about beta that vary by gamma, its statistics those of the rows; and the rows."""
     norm = nn.BatchNorm2d(3, momentum=1.0)
-    network = nn.Sequential(nn.Conv2d(2, 3, 1), norm, nn.ReLU(), nn.Conv2d(3, 2, 1))
+    network = build(lambda: nn.Sequential(nn.Conv2d(2, 3, 1), norm, nn.ReLU(), nn.Conv2d(3, 2, 1))).train()
     rows = normal_rows(16, 2, 6, 6)
     with torch.no_grad():
         norm.weight.fill_(gamma)
@@ -313,9 +329,9 @@ def far_off(gamma: float, beta: float) -> tuple[FoldedGraph, nn.Module, Tensor]:
     return export(network.eval(), rows), network, rows
 
 
-@pytest.mark.parametrize(("gamma", "beta"), [(1.0, 100.0), (0.05, -30.0), (-0.02, 20.0)])
+@pytest.mark.parametrize(("gamma", "beta"), [(0.5, 100.0), (0.05, -30.0), (-0.02, 20.0)])
 def test_a_large_mean_costs_the_variance_nothing(gamma: float, beta: float) -> None:
-    """Means of a hundred to a thousand deviations, where the mean square less the square of the mean is rounding alone.
+    """Means of 200 to 1,000 deviations, where the mean square less the square of the mean is rounding alone.
 
     What is left is what the graph itself rounds: 6e-8 of a value of a thousand deviations.
     """

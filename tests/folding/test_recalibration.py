@@ -11,9 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from folding.observing import observe
 from folding.recalibration import Recalibrated, recalibrate
 from models.bundle import Bundle
 from models.manifest import FoldMode
+from models.stacked_moments import StackedMoments
 from models.store import Store
 from tests.folding.reestimation import reestimated
 from tests.training.examples import Forward, answers, build, normal_rows, relative_error
@@ -248,6 +250,26 @@ def test_it_is_proved_on_random_rows_and_on_those_that_were_given(tmp_path: Path
 
     assert [(check.rows, check.num_rows) for check in verification.checks] == [("random", 64), ("real", ROWS)]
     assert verification.reference.startswith("onnxruntime")
+
+
+def test_its_layers_see_what_they_now_say_that_they_were_trained_on(tmp_path: Path) -> None:
+    """The rows that the statistics come from are at no distance, and calibrate what is one."""
+    rows = shifted(80)
+    bundle = publish(network("resnet18"), tmp_path)
+
+    found = published(recalibrated(bundle, rows), tmp_path)
+
+    columns, calibration, graph = found.columns(), found.calibration(), found.observing_graph()
+    assert columns is not None
+    assert calibration is not None
+    assert graph is not None
+    (seen,) = observe(graph, b"", columns, [rows.numpy()])
+    moments = StackedMoments.of(seen)
+    # one batch: each layer takes what it was measured to take, but for eps beside small variances
+    np.testing.assert_allclose(moments.mean[columns.observable], 0, rtol=0, atol=1e-3)
+    assert moments.variance[columns.observable].max() <= 1 + 1e-3
+    assert calibration.rows == len(rows)
+    assert (calibration.scores(moments, columns) < calibration.threshold(len(rows), 0.5)).all()
 
 
 def test_what_changed_is_told(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ COLUMNS = columns_of(ONE, OTHER)
 def calibration() -> Calibration:
     """Two layers of 2 and 1 channels; rows are independent, of mean 0 and mean square 1, like unit normal values."""
     return Calibration(
-        rows=100,
+        rows=1000,
         layers=tuple(_standard(one) for one in (ONE, OTHER)),
         sizes=(32, 128, 512),
         expected=np.array([[1.0, 2.0], [1.5, 2.5], [2.0, 3.0]]),
@@ -132,6 +132,14 @@ def test_what_cannot_be_observed_counts_for_nothing() -> None:
 def test_windows_of_sizes_between_those_that_were_drawn_can_be_scored(rows: int, covered: bool) -> None:
     """And of no others: beyond them nothing is known."""
     assert calibration().covers(rows) is covered
+
+
+def test_windows_of_more_rows_than_were_held_out_cannot_be_scored() -> None:
+    """There the error that all windows share would decide, and the rate would hold for no single network."""
+    few = replace(calibration(), rows=200)
+
+    assert few.most_rows == 200
+    assert (few.covers(200), few.covers(201)) == (True, False)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from models.health import health_flags
 from models.layers import NormalizationLayer
 from models.moments import Array
+from models.moving_average import MovingAverage
 
 CHANNELS = 8
 
@@ -154,3 +155,38 @@ def test_everything_wrong_is_found_at_once() -> None:
         "never-updated",
         "scale-outliers",
     ]
+
+
+def left(*, shift: float = 0.0, factor: float = 1.0) -> MovingAverage:
+    """What a fit left in the healthy layer: its first channel so many deviations, and by a factor, off."""
+    variance = first(factor * (HEALTHY.variance[0] + HEALTHY.eps) - HEALTHY.eps, HEALTHY.variance)
+    return MovingAverage(first(HEALTHY.mean[0] + shift * HEALTHY.deviation[0], HEALTHY.mean), variance)
+
+
+@pytest.mark.parametrize(
+    ("average", "figures"),
+    [
+        pytest.param(left(shift=-0.75), "means by up to 0.75 deviations, variances by a factor of up to 1", id="mean"),
+        pytest.param(left(factor=3), "means by up to 0 deviations, variances by a factor of up to 3", id="wider"),
+        pytest.param(left(factor=0.25), "means by up to 0 deviations, variances by a factor of up to 4", id="narrower"),
+    ],
+)
+def test_a_moving_average_that_is_far_off_is_told_with_its_figures(average: MovingAverage, figures: str) -> None:
+    (flag,) = health_flags(HEALTHY, num_batches_tracked=10, moving_average=average)
+
+    assert (flag.flag, flag.channels) == ("stale-moving-average", 1)
+    assert flag.message == (
+        f"1 of 8 channels had a moving average far from the statistics of all rows: {figures}. "
+        "Validation during the fit ran by it."
+    )
+
+
+@pytest.mark.parametrize(
+    "average",
+    [None, left(), left(shift=0.49, factor=1.99), left(shift=-0.49, factor=0.51)],
+    ids=["unknown", "equal", "within", "within, to the other side"],
+)
+def test_a_moving_average_that_is_near_is_healthy(average: MovingAverage | None) -> None:
+    flags = health_flags(HEALTHY, num_batches_tracked=10, moving_average=average)
+
+    assert flags == []

@@ -1,5 +1,6 @@
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -21,6 +22,7 @@ from models.bundle import (
     Bundle,
 )
 from models.errors import StoreError
+from models.health import health_flags
 from models.manifest import NetworkRecord
 from models.store import Store
 from tests.committed import BUNDLES
@@ -45,6 +47,15 @@ class Liar(MLP):
         """Logits that only torch itself gets right."""
         logits = super().forward(image)
         return 1.01 * logits if torch.onnx.is_in_onnx_export() else logits
+
+
+class Slow(MLP):
+    """Its moving averages take a thousand batches to forget what they started with."""
+
+    def __init__(self, **arguments: Any) -> None:  # noqa: ANN401
+        super().__init__(**arguments)
+        for layer in normalization_layers(self).values():
+            layer.momentum = 0.001
 
 
 def accuracy(bundle: Bundle, rows: Rows) -> float:
@@ -143,6 +154,33 @@ def test_the_published_statistics_are_those_of_all_training_rows(short: Bundle) 
         shift = (module.running_mean.double().numpy() - layer.mean) / layer.deviation
         np.testing.assert_allclose(shift, 0, atol=1e-5)
         np.testing.assert_allclose(module.running_var.double().numpy(), layer.variance, rtol=1e-5)
+
+
+def test_what_the_fit_left_is_kept_beside_the_statistics_of_all_rows(short: Bundle) -> None:
+    """Batches of 64 rows or fewer have another variance by Bessel's correction alone."""
+    averages = short.moving_averages()
+
+    assert set(averages) == {layer.name for layer in short.normalization()}
+    for layer in short.normalization():
+        distance = averages[layer.name].distance(layer)
+        assert (distance.shift != 0).any()
+        assert (distance.ratio != 1).any()
+
+
+def test_a_short_fit_at_a_low_momentum_leaves_averages_of_which_the_report_warns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(NETWORKS, "slow", Slow)
+    bundle = job.run(short_recipe("network=slow", "epochs=1"), Store(tmp_path))
+    averages = bundle.moving_averages()
+
+    flags = [
+        flag.flag
+        for layer in bundle.normalization()
+        for flag in health_flags(layer, num_batches_tracked=18, moving_average=averages[layer.name])
+    ]
+
+    assert flags == ["stale-moving-average"] * len(bundle.normalization())
 
 
 def test_the_published_parameters_are_those_of_the_normalization_archive(short: Bundle) -> None:

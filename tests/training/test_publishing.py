@@ -11,9 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from folding.calibration import FEWEST_ROWS
+from folding.observing import observe
 from folding.proof import SAMPLE_ROWS
 from models.bundle import Bundle
 from models.manifest import NetworkRecord
+from models.stacked_moments import StackedMoments
 from models.store import Store
 from tests.training.examples import TOLERANCE, answers, build, normal_rows, relative_error
 from training import export
@@ -106,6 +109,29 @@ def test_without_rows_it_is_verified_on_random_ones_alone(bundle: Bundle) -> Non
     assert max(a.max_relative_error for a in (*check.outputs, *check.taps)) <= TOLERANCE
 
 
+def test_without_rows_its_layers_are_observed_and_not_scored(bundle: Bundle) -> None:
+    """Random rows say what a probe needs to know, but not what scores of real ones are like."""
+    assert bundle.observing_graph() is not None
+    assert bundle.calibration() is None
+
+
+def test_enough_real_rows_calibrate_the_scores(network: nn.Module, store: Store) -> None:
+    """As rows that were held out."""
+    rows = normal_rows(FEWEST_ROWS, 3, 8, 8)
+
+    bundle = export(network, rows[:2], store=store, name="mine", rows=rows)
+
+    columns, calibration, graph = bundle.columns(), bundle.calibration(), bundle.observing_graph()
+    assert columns is not None
+    assert calibration is not None
+    assert graph is not None
+    (found,) = observe(graph, b"", columns, [rows.numpy()])
+    scores = calibration.scores(StackedMoments.of(found), columns)
+    # the whole of the rows is at no distance from itself
+    assert calibration.rows == FEWEST_ROWS
+    assert (scores < 0).all()
+
+
 def test_the_folding_record_counts_the_nodes_before_and_after(bundle: Bundle) -> None:
     folding = bundle.manifest.folding
 
@@ -172,6 +198,11 @@ def test_several_inputs_in_dictionaries_and_several_outputs_are_published_by_nam
     # ONNX has one name for one tensor: the second of that name is told apart
     assert [(t.name, t.shape) for t in bundle.manifest.outputs] == [("image.output", (-1, 4)), ("both", (-1, 4))]
     np.testing.assert_array_equal(sample.outputs["both"], given["both"].numpy())
+    columns, graph = bundle.columns(), bundle.observing_graph()
+    assert columns is not None
+    assert graph is not None
+    (found,) = observe(graph, b"", columns, list(sample.inputs.values()))
+    assert (len(found), found.means.shape[1]) == (len(sample.inputs["image"]), 4 + 4)
     np.testing.assert_array_equal(sample.outputs["image.output"], given["image"].numpy())
 
 

@@ -20,7 +20,7 @@ from benchmarks.serving.results import Comparison, Figure, Results
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One quick run of every command that needs no other environment."""
     path = tmp_path_factory.mktemp("results") / "serving.jsonl"
-    for command in ("client", "serve", "decode", "start"):
+    for command in ("client", "serve", "observe", "decode", "start"):
         assert main([command, "--quick", "--results", str(path)]) == 0
     return path
 
@@ -43,6 +43,20 @@ def test_every_load_was_answered_without_errors(results: Path) -> None:
 
     assert set(errors.values()) == {0.0}
     assert min(answers) > 0
+
+
+def test_observing_was_measured_beside_not_observing(results: Path) -> None:
+    run = last(results, "observe")
+    cases = [f"digits binary closed {connections}" for connections in (1, 16, 64)]
+
+    rates = {
+        (case, who): run.median(Figure(case, who, "requests_per_s"))
+        for case in cases
+        for who in ("observation off", "by its budget", "every row")
+    }
+
+    assert set(run.cases) == set(cases)
+    assert min(rates.values()) > 0
 
 
 def test_the_runtime_was_measured_beside_the_servers(results: Path) -> None:
@@ -75,6 +89,7 @@ def test_a_page_has_a_section_for_every_command(results: Path, tmp_path: Path) -
     assert [line for line in text.splitlines() if line.startswith("## ")] == [
         "## Targets",
         "## Against the floor and the runtime alone",
+        "## What observing costs",
         "## Decoding",
         "## Start-up",
         "## The load generator alone",
