@@ -124,6 +124,26 @@ def test_a_database_that_is_killed_costs_no_request_and_no_window(
     assert traffic.slowest_s < DEADLINE_MS / 1000
 
 
+def test_a_database_that_stands_still_costs_no_request_and_no_window(
+    tiny: Store, tmp_path: Path, postgres: PostgresServer
+) -> None:
+    """It takes connections and never answers, which is worse than to be gone."""
+    with over_socket(tiny.root, tmp_path / "log", *FLAGS, **variables(postgres.url("postgres"))) as server:
+        server.wait_until_ready()
+        until_observed(server)
+        with Traffic(server) as traffic:
+            traffic.go_on(10 * WINDOW_ROWS)
+            postgres.freeze(frozen=True)
+            until_logged(server, "windows wait in memory until it is back")
+            postgres.freeze(frozen=False)
+            traffic.go_on(WINDOW_ROWS)
+
+        until_rows_are_stored(server, traffic.rows // WINDOW_ROWS * WINDOW_ROWS)
+
+    assert traffic.statuses == {200}
+    assert traffic.slowest_s < DEADLINE_MS / 1000
+
+
 def test_a_database_that_is_absent_at_the_start_is_used_once_it_is_there(
     tiny: Store, tmp_path: Path, postgres: PostgresServer
 ) -> None:

@@ -1,12 +1,14 @@
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from service.errors import ClientGone, DeadlineExceeded, EngineError, Overloaded
+from service.errors import ClientGone, DeadlineExceeded, EngineError, NotReady, Overloaded
 from service.inference.batch_rules import BatchRules
+from service.inference.job import Array, Arrays
 from tests.service.inference.queues import IN_THREADS, ON_LOOP, POISON, Queue, with_queue
 
 BOTH = pytest.mark.parametrize("rules", [IN_THREADS, ON_LOOP], ids=["in threads", "on the loop"])
@@ -376,3 +378,54 @@ def test_an_outcome_says_how_long_it_waited_and_was_computed() -> None:
 
     assert computed >= 0.02
     assert waited >= 0.02
+
+
+@BOTH
+def test_runs_can_be_diverted_to_what_gives_the_same(rules: BatchRules) -> None:
+    """From the next run on; what waited already goes there too."""
+    diverted: list[int] = []
+
+    async def ask(queue: Queue) -> list[list[float]]:
+        await queue.outcome(queue.submit([1]))
+
+        def run(inputs: Arrays, outputs: Sequence[str], rows: int) -> Sequence[Array]:
+            diverted.append(rows)
+            return queue.graph.run(inputs, outputs, rows)
+
+        queue.batcher.divert(run)
+        outcome = await queue.outcome(queue.submit([2, 3]))
+        return outcome.outputs[0].tolist()  # type: ignore[no-any-return]
+
+    answer = with_queue(rules, ask)
+
+    assert (answer, diverted) == ([[4], [6]], [2])
+
+
+def test_a_run_is_told_how_many_of_its_rows_are_no_padding() -> None:
+    """Nobody sent the others, and what observes must not count them."""
+    told: list[tuple[int, int]] = []
+
+    async def ask(queue: Queue) -> None:
+        def run(inputs: Arrays, outputs: Sequence[str], rows: int) -> Sequence[Array]:
+            told.append((len(inputs["x"]), rows))
+            return queue.graph.run(inputs, outputs, rows)
+
+        queue.batcher.divert(run)
+        await queue.outcome(queue.submit([1, 2, 3]))
+
+    with_queue(replace(ON_LOOP, padded=lambda _rows: 8), ask)
+
+    assert told == [(8, 3)]
+
+
+@BOTH
+def test_a_closed_graph_can_not_be_diverted(rules: BatchRules) -> None:
+    """Whoever opens what observes may be late."""
+
+    async def ask(queue: Queue) -> None:
+        queue.batcher.close()
+        queue.batcher.divert(queue.graph.run)
+        await queue.outcome(queue.submit([1]))
+
+    with pytest.raises(NotReady, match="not served any more"):
+        with_queue(rules, ask)

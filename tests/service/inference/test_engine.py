@@ -98,6 +98,28 @@ def test_a_file_that_is_no_graph_is_refused(tmp_path: Path, model: bytes) -> Non
     assert len(str(failure.value)) > len(reason)
 
 
+def test_a_graph_in_memory_runs_as_one_in_a_file_does(engine: Engine) -> None:
+    """A graph and its probe are put together there."""
+    in_memory = Engine(draft().model, ON_CPU, threads=1)
+
+    (answer,) = in_memory.run(rows(3), ["logits"])
+
+    np.testing.assert_array_equal(answer, engine.run(rows(3), ["logits"])[0])
+
+
+def test_bytes_that_are_no_graph_are_refused() -> None:
+    """They have no name that could be told."""
+    with pytest.raises(EngineError, match=r"^graph: expected a graph that ONNX Runtime can load: "):
+        Engine(b"no graph", ON_CPU, threads=1)
+
+
+def test_for_a_batcher_rows_run_alike_whether_they_are_padding_or_not(engine: Engine) -> None:
+    """They cost the same, and are left out of answers later."""
+    (answer,) = engine.run_rows(rows(3), ["logits"], 1)
+
+    np.testing.assert_array_equal(answer, engine.run(rows(3), ["logits"])[0])
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
 
