@@ -9,8 +9,9 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from benchmarks.drift import detection, detection_page, recalibration, recalibration_page
-from benchmarks.drift.data import Mnist, load_mnist
+from benchmarks.drift import alarms, alarms_page, detection, detection_page, recalibration, recalibration_page
+from benchmarks.drift.corruptions import CORRUPTIONS
+from benchmarks.drift.data import Mnist, halves, load_mnist
 from benchmarks.drift.detectors import DETECTORS
 from benchmarks.drift.grounds import GROUNDS
 from benchmarks.drift.network import RECIPE, load_network
@@ -29,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     data = load_mnist(options.mnist)
     if options.command == recalibration.COMMAND:
         _recalibrate(options, data, results)
+    elif options.command == alarms.COMMAND:
+        _alarm(options, data, results)
     else:
         with threadpool_limits(1):  # small products: threads of theirs wait for each other longer than they help
             _detect(options, data, results)
@@ -83,6 +86,22 @@ def _detect(options: argparse.Namespace, data: Mnist, results: Results) -> None:
             _tell(f"{line.case}: " + ", ".join(f"{rate:.1%} of {rows} rows" for rows, rate in rates.items()))
 
 
+def _alarm(options: argparse.Namespace, data: Mnist, results: Results) -> None:
+    bundle = load_network(Store(options.store), data)
+    moved = {
+        f"{name} {level} ({corruption.strengths[level - 1]:g})": corruption.apply(data.live.pixels, level)
+        for name, corruption in CORRUPTIONS.items()
+        for level in (1, 3)
+    }
+    first, second = halves(data.test)
+    moved |= {"other writers, first half of the test file": first.pixels}
+    moved |= {"other writers, second half of the test file": second.pixels}
+    record = alarms.measure(bundle, data, {detection.UNMOVED: data.live.pixels, **moved}, windows=options.windows)
+    line = Line(command=alarms.COMMAND, case=alarms.CASE, environment=Environment.current(), record=record.model_dump())
+    results.add(line)
+    _tell(alarms_page.alarms_section(line))
+
+
 def _write_pages(docs: Path, results: Results) -> int:
     missed: list[str] = []
     if results.of(recalibration.COMMAND):
@@ -90,6 +109,8 @@ def _write_pages(docs: Path, results: Results) -> int:
         (docs / "recalibration-results.md").write_text(text)
     if results.of(detection.COMMAND):
         (docs / "drift-results.md").write_text(detection_page.page(results))
+    for line in results.of(alarms.COMMAND).values():
+        missed += alarms_page.missed(line)
     for sentence in missed:
         _tell(sentence)
     return 1 if missed else 0
@@ -101,7 +122,7 @@ def _tell(line: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.drift", description="Measure what moved data does.")
-    parser.add_argument("command", choices=[recalibration.COMMAND, detection.COMMAND, PAGE])
+    parser.add_argument("command", choices=[recalibration.COMMAND, detection.COMMAND, alarms.COMMAND, PAGE])
     for name, default, what in (
         ("--mnist", "data/mnist", "the folder of MNIST's four files"),
         ("--fashion", "data/fashion-mnist", "the folder of Fashion-MNIST's four files"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
+from benchmarks.drift import alarms
+from benchmarks.drift.alarms_page import alarms_section
 from benchmarks.drift.corruptions import CORRUPTIONS
 from benchmarks.drift.data import SHARES
 from benchmarks.drift.detection import CALIBRATION_WINDOWS, COMMAND, FALSE_ALARMS, UNMOVED, WINDOW_ROWS, AlarmRecord
@@ -28,7 +30,8 @@ def page(results: Results) -> str:
         reference=SHARES["reference"],
     )
     of_grounds = {name: [(line, record) for line, record in lines if record.ground == name] for name in GROUNDS}
-    return "\n".join([TITLE, *(_section(name, found) for name, found in of_grounds.items() if found), reading])
+    own = [alarms_section(line) for line in results.of(alarms.COMMAND).values()]
+    return "\n".join([TITLE, *own, *(_section(name, found) for name, found in of_grounds.items() if found), reading])
 
 
 def _section(ground: str, lines: Sequence[tuple[Line, AlarmRecord]]) -> str:

@@ -21,9 +21,11 @@ the less the two need agree: thresholds are set on some thousand rows, of which 
   decides: `KSDrift` of alibi-detect, with the threshold calibrated instead of Bonferroni's.
 - **MMD** compares all features at once by the kernel `exp(-|x - y|^2 / m)`, where `m` is the median of squared
   distances: `MMDDrift` of alibi-detect, with the threshold calibrated instead of found by permutations.
+- **normalization** is this project's: the largest score of any normalization layer ([drift](drift.md)), from the figures
+  that the service keeps of every window anyway.
 - **inputs** are the 784 pixels; **hidden** is what the network's last layer takes, after the average over the image.
 
-Both detectors keep the same {reference:.0%} of MNIST's training file as their reference. The network saw none of these
+All detectors keep the same {reference:.0%} of MNIST's training file as their reference. The network saw none of these
 rows, nor of those that thresholds are set on or that are looked at.
 
 MNIST's background is exactly black. On the grainy ground black is 0.3 and white 0.8, and every pixel of every image
@@ -34,6 +36,13 @@ everyone notices them: those rows say little on the grainy ground.
 The folders hold the files as published, gzipped or not; Fashion-MNIST is Debian's package `dataset-fashion-mnist`.
 
 ## What is to be seen
+
+- **Normalization layers notice the same on both grounds**: 98.5 % of all windows on the average, the mildest strengths
+  included. On the grainy ground the best of the others notices 88 %; on the exactly black one KS on inputs notices
+  99.3 %, for the reason below. All that is missed on black is the blur of 0.3, which costs the network nothing, in
+  windows of 32 and 128 rows.
+- **They name where it starts.** What is done to the input shows in the first layer; other writers show there mostly,
+  and now and then only behind it.
 
 - **From the third strength on everyone notices everything** in windows of 128 rows. What tells detectors apart is the
   mildest two strengths, and how many rows it takes.
