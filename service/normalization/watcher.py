@@ -154,10 +154,14 @@ class Watcher:
             if self._wake.wait(LOOK_S):
                 self._closing.wait(GATHER_S)
                 self._wake.clear()
-            self._open_what_came()
-            self._let_go_of_closed()
-            self._settle()
-            self._show()
+            try:
+                self._open_what_came()
+                self._let_go_of_closed()
+                self._settle()
+                self._show()
+            except Exception:  # a mistake, or a full disk, may end what a turn does, not the watcher
+                log.exception("what layers see could not be added up, or not be shown to other workers")
+                self._closing.wait(LOOK_S)
 
     def _show(self) -> None:
         """Let other processes see what this one saw."""

@@ -14,6 +14,8 @@ from models.bundle import Bundle
 from models.store import Store
 from service.inference.run_threads import RunThreads
 from service.inference.served_model import ServedModel
+from service.normalization.judgement import Judge
+from service.normalization.seen import ClosedWindow
 from service.normalization.shared_sights import SharedSights
 from service.normalization.watcher import Watcher
 from tests.drafts import draft
@@ -266,6 +268,28 @@ def test_the_budget_decides_the_share(served: ServedModel, bundle: Bundle) -> No
 
     assert seen is not None
     assert 0 < seen.share < 0.05
+
+
+def test_a_turn_that_fails_is_logged_and_others_follow(
+    served: ServedModel, bundle: Bundle, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever is told of a window may fail; the next window is told of all the same."""
+    recorded = Recorded()
+
+    def record(told: ServedModel, judge: Judge, window: ClosedWindow) -> None:
+        recorded(told, judge, window)
+        if len(recorded.windows) == 1:
+            raise OSError("no space left")
+
+    with watching(record) as watcher:
+        watcher.follow(served, bundle)
+        until_true(lambda: watcher.reason(served) is None)
+        run_rows(served, normal_rows(64))
+        until_true(lambda: "what layers see could not be added up" in caplog.text)
+
+        run_rows(served, normal_rows(64))
+
+        until_true(lambda: recorded.rows == [64, 64])
 
 
 def shared_watcher(folder: Path) -> Watcher:
