@@ -20,7 +20,7 @@ from service.routes.tensors import BINARY_CONTENT, EXAMPLE, HEADER_LENGTH_PARAME
 DESCRIPTION = """\
 Serves networks trained with batch normalization by the
 [Open Inference Protocol](https://github.com/kserve/open-inference-protocol), and reports what every normalization
-layer was trained on. Every answer that is no success is `{"error": "..."}`.
+layer was trained on, what it sees now, and what it saw. Every answer that is no success is `{"error": "..."}`.
 """
 
 INFER_DESCRIPTION = f"""\
@@ -35,7 +35,7 @@ DESCRIBED = (InferRequest, InferResponse, ErrorBody, *repository.REQUESTS, *reca
 
 TAGS = [
     {"name": "inference", "description": "Rows in, answers out."},
-    {"name": "normalization", "description": "What every normalization layer is, and what it was trained on."},
+    {"name": "normalization", "description": "What every normalization layer is, was trained on, and sees."},
     {"name": "metadata", "description": "What serves, and what its models take and give."},
     {"name": "health", "description": "Whether the server and its models answer."},
     {"name": "repository", "description": "What is in the store, and which of it answers."},

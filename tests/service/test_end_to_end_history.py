@@ -1,5 +1,6 @@
 """A database that goes away is no request's concern, and nothing that was seen meanwhile is missing afterwards."""
 
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ FLAGS = [
     *("--request-timeout-ms", str(DEADLINE_MS)),
 ]
 REPORT = "/v2/models/tiny/normalization"
+TENSOR = {"name": "x", "datatype": "FP32", "shape": [8, 4], "data": normal_rows(8).tolist()}
 
 
 @pytest.fixture
@@ -78,11 +80,10 @@ class Traffic:
         until(lambda: self.rows >= wanted)
 
     def _run(self) -> None:
-        tensor = {"name": "x", "datatype": "FP32", "shape": [8, 4], "data": normal_rows(8).tolist()}
         with httpx.Client(base_url=self._server.url, timeout=DEADLINE_S) as client:
             while not self._ending.wait(0.01):
                 started = time.monotonic()
-                answer = client.post("/v2/models/tiny/infer", json={"inputs": [tensor]})
+                answer = client.post("/v2/models/tiny/infer", json={"inputs": [TENSOR]})
                 self.slowest_s = max(self.slowest_s, time.monotonic() - started)
                 self.statuses.add(answer.status_code)
                 self.rows += 8
@@ -163,6 +164,27 @@ def test_a_database_that_is_absent_at_the_start_is_used_once_it_is_there(
     assert away == -1
     assert traffic.statuses == {200}
     assert traffic.slowest_s < DEADLINE_MS / 1000
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_every_row_that_was_observed_is_in_the_history_after_a_restart(
+    tiny: Store, tmp_path: Path, workers: str
+) -> None:
+    """Each process stores its open window when it is told to end; the file is beside the store."""
+    flags = [*FLAGS, "--workers", workers]
+    with over_socket(tiny.root, tmp_path / "log", *flags) as server:
+        server.wait_until_ready()
+        until(lambda: server.log.read_text().count("of its runs are observed") == int(workers))
+        for _ in range(10):
+            httpx.post(f"{server.url}/v2/models/tiny/infer", json={"inputs": [TENSOR]}).raise_for_status()
+        server.process.send_signal(signal.SIGTERM)
+        ended = server.process.wait(DEADLINE_S)
+
+    with over_socket(tiny.root, tmp_path / "log", *flags) as server:
+        server.wait_until_ready()
+        rows = rows_in_the_history(server)
+
+    assert (ended, rows) == (0, 80)
 
 
 @pytest.mark.parametrize("given_as", ["flag", "variable"])

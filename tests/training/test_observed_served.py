@@ -90,18 +90,25 @@ def _send(server: Server, rows: NDArray[np.float32], form: Form) -> None:
         client.post("/v2/models/digits/infer", content=body, headers=headers).raise_for_status()
 
 
-def test_live_statistics_are_those_of_torch_on_the_same_rows(server: Server, expected: Mapping[str, Moments]) -> None:
-    """Of requests of any size, in numbers or bytes, several at once: every channel of every layer."""
+@pytest.fixture(scope="module")
+def asked(server: Server) -> Server:
+    """The same, once it has answered all rows, in requests of any size, in numbers or bytes, several at once."""
     requests = np.split(BRIGHTER, np.cumsum(SIZES)[:-1])
     forms: list[Form] = ["nested", "bytes", "flat"]
-
     with ThreadPoolExecutor(4) as clients:
         sent = [clients.submit(_send, server, rows, forms[i % 3]) for i, rows in enumerate(requests)]
         for one in sent:
             one.result()
-
     _until(server, lambda report: report["observation"]["rows_observed"] == ROWS)
-    layers = {layer["name"]: layer for layer in (_report(server, f"/layers/{name}") for name in expected)}
+    return server
+
+
+def test_live_statistics_are_those_of_torch_on_the_same_rows(asked: Server, expected: Mapping[str, Moments]) -> None:
+    """Every channel of every layer."""
+    names = list(expected)
+
+    layers = {name: _report(asked, f"/layers/{name}") for name in names}
+
     for name, taken in expected.items():
         layer = layers[name]
         deviation = np.sqrt(np.array(layer["training"]["variance"]) + layer["eps"])
@@ -115,3 +122,21 @@ def test_live_statistics_are_those_of_torch_on_the_same_rows(server: Server, exp
         )
         np.testing.assert_allclose(variance[observable], taken.variance[observable], rtol=TOLERANCE)
         assert np.abs(np.array(layer["drift"]["shift"], np.float64)[observable]).max() > 100 * TOLERANCE
+
+
+def test_prometheus_is_told_of_the_rows_that_are_reported(asked: Server) -> None:
+    """Of all workers, by whichever is asked."""
+    expected = f'bnserve_normalization_rows_observed_total{{model="digits",version="1"}} {float(ROWS)}'
+
+    told = [httpx.get(f"{asked.url}/metrics", timeout=DEADLINE_S).text.splitlines() for _ in range(4)]
+
+    assert [expected in lines for lines in told] == [True] * 4
+
+
+def test_a_reset_is_for_all_workers(asked: Server) -> None:
+    """Whichever is asked to forget, and whichever is asked what it saw."""
+    httpx.post(f"{asked.url}/v2/models/digits/normalization/reset", timeout=DEADLINE_S).raise_for_status()
+
+    rows = [_report(asked)["observation"]["rows_observed"] for _ in range(6)]
+
+    assert rows == [0] * 6

@@ -18,7 +18,6 @@ from tests.service.normalization.watching import publish_and_load, run_rows, unt
 from tests.service.observing import normal_rows
 
 PREFIX = "bnserve_normalization_"
-VERSION = {"model": "tiny", "version": "1"}
 
 
 @pytest.fixture
@@ -30,7 +29,9 @@ def watcher(served: ServedModel, bundle: Bundle) -> Iterator[Watcher]:
         yield at_work
 
 
-def told(watcher: Watcher, *served: ServedModel, history: History | None = None) -> dict[str, float]:
+def told(
+    watcher: Watcher, *served: ServedModel, version: str = "1", history: History | None = None
+) -> dict[str, float]:
     """Every figure, by its name and its layer, as Prometheus reads it."""
     registry = CollectorRegistry()
     registry.register(NormalizationCollector(watcher, lambda: served, history or History("none", Path())))
@@ -39,7 +40,7 @@ def told(watcher: Watcher, *served: ServedModel, history: History | None = None)
         for sample in family.samples:
             labels = dict(sample.labels)
             layer = labels.pop("layer", None)
-            assert labels in (VERSION, {})
+            assert labels in ({"model": "tiny", "version": version}, {})
             found[sample.name if layer is None else f"{sample.name}/{layer}"] = sample.value
     return found
 
@@ -86,6 +87,21 @@ def test_a_layer_far_off_has_a_far_shift(watcher: Watcher, served: ServedModel) 
     found = told(watcher, served)
 
     assert found[PREFIX + "layer_shift/norm"] > 1.0
+
+
+def test_without_a_calibration_there_are_distances_and_no_scores(
+    watcher: Watcher, store: Store, run_threads: RunThreads
+) -> None:
+    """As of a network that was exported without real rows."""
+    served, bundle = publish_and_load(store, run_threads, draft(calibration=None))
+    watcher.follow(served, bundle)
+    until_true(lambda: watcher.reason(served) is None)
+    run_rows(served, normal_rows(64))
+
+    found = told(watcher, served, version="2")
+
+    assert PREFIX + "layer_shift/norm" in found
+    assert not [name for name in found if "score" in name or "alarm" in name or "threshold" in name]
 
 
 def test_what_is_not_observed_has_no_figures(watcher: Watcher, store: Store, run_threads: RunThreads) -> None:

@@ -292,25 +292,70 @@ def test_a_turn_that_fails_is_logged_and_others_follow(
         until_true(lambda: recorded.rows == [64, 64])
 
 
-def shared_watcher(folder: Path) -> Watcher:
-    """A watcher of one of several processes; to be started by the test."""
-    return Watcher(EVERY_ROW, DEVICE, Recorded(), SharedSights(folder))
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Belongs to all processes of one service."""
+    path = tmp_path / "shared"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def sharing(folder: Path) -> Iterator[Watcher]:
+    """The watcher of one of several processes, at work."""
+    at_work = Watcher(EVERY_ROW, DEVICE, Recorded(), SharedSights(folder))
+    at_work.start()
+    yield at_work
+    at_work.close()
+
+
+def shown_after(folder: Path, moment: float) -> bool:
+    """Whether a process has shown what it saw since."""
+    return any(path.stat().st_mtime > moment for path in folder.glob("seen-*.npz"))
 
 
 def test_what_this_process_saw_is_not_counted_twice_where_it_is_shared(
-    tmp_path: Path, served: ServedModel, bundle: Bundle
+    folder: Path, sharing: Watcher, served: ServedModel, bundle: Bundle
 ) -> None:
     """Its own file is for the others."""
-    folder = tmp_path / "shared"
-    folder.mkdir()
-    watcher = shared_watcher(folder)
-    watcher.start()
-    observed(watcher, served, bundle)
-
+    observed(sharing, served, bundle)
     run_rows(served, normal_rows(5))
-    until_true(lambda: any(folder.glob("seen-*.npz")))
-    time_shown = time.time()
 
-    until_true(lambda: max(path.stat().st_mtime for path in folder.glob("seen-*.npz")) > time_shown)
-    assert rows_observed(watcher, served) == 5
-    watcher.close()
+    now = time.time()
+    until_true(lambda: shown_after(folder, now))
+
+    assert rows_observed(sharing, served) == 5
+
+
+def test_what_another_process_saw_is_counted_too(
+    folder: Path, sharing: Watcher, served: ServedModel, bundle: Bundle
+) -> None:
+    """Any of them answers for all."""
+    observed(sharing, served, bundle)
+    run_rows(served, normal_rows(5))
+    assert rows_observed(sharing, served) == 5  # they are added up by now
+    now = time.time()
+    until_true(lambda: shown_after(folder, now))
+
+    (own,) = folder.glob("seen-*.npz")
+    shutil.copy(own, folder / "seen-0.npz")  # as if another one had seen the same
+
+    assert rows_observed(sharing, served) == 10
+
+
+@pytest.mark.parametrize("asked", ["this process", "another one"])
+def test_a_reset_is_obeyed_whichever_process_was_asked(
+    folder: Path, sharing: Watcher, served: ServedModel, bundle: Bundle, asked: str
+) -> None:
+    """No client can choose its process."""
+    observed(sharing, served, bundle)
+    run_rows(served, normal_rows(5))
+
+    if asked == "this process":
+        sharing.reset(served)
+    else:
+        SharedSights(folder).reset((served.name, served.version))
+
+    assert rows_observed(sharing, served) == 0
+    run_rows(served, normal_rows(2))
+    assert rows_observed(sharing, served) == 2
