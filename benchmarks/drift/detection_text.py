@@ -21,8 +21,8 @@ the less the two need agree: thresholds are set on some thousand rows, of which 
   decides: `KSDrift` of alibi-detect, with the threshold calibrated instead of Bonferroni's.
 - **MMD** compares all features at once by the kernel `exp(-|x - y|^2 / m)`, where `m` is the median of squared
   distances: `MMDDrift` of alibi-detect, with the threshold calibrated instead of found by permutations.
-- **normalization** is this project's: the largest score of any normalization layer ([drift](drift.md)), from the figures
-  that the service keeps of every window anyway.
+- **normalization** is this project's: the largest score of any normalization layer ([drift](drift.md)), from what the
+  service keeps of every window anyway.
 - **inputs** are the 784 pixels; **hidden** is what the network's last layer takes, after the average over the image.
 
 All detectors keep the same {reference:.0%} of MNIST's training file as their reference. The network saw none of these
