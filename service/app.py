@@ -29,11 +29,12 @@ from service.metrics import Metrics
 from service.normalization.gauges import NormalizationCollector
 from service.normalization.history import History
 from service.normalization.monitor import WindowRules
+from service.normalization.opening import ObservingRules
 from service.normalization.recalibration import Recalibrations
 from service.normalization.reservoir import ReservoirLimits
 from service.normalization.reservoirs import Reservoirs
 from service.normalization.shared_sights import SharedSights
-from service.normalization.watcher import ObservingRules, Watcher
+from service.normalization.watcher import Watcher
 from service.routes.body import HeldBytes
 from service.routes.dispatch import Dispatch
 from service.routes.inference import InferenceEndpoint, RequestLimits

@@ -9,8 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import reduce
 from queue import Empty, SimpleQueue
 
@@ -18,13 +16,11 @@ from models.bundle import Bundle
 from models.errors import ModelsError
 from service.errors import ServiceError
 from service.inference.devices import Device
-from service.inference.engine import Engine
 from service.inference.served_model import ServedModel
 from service.normalization.alarms import Alarms
-from service.normalization.budget import observed_overhead, share_for
 from service.normalization.judgement import Judge
-from service.normalization.monitor import Monitor, WindowRules
-from service.normalization.observed_run import ObservedRun
+from service.normalization.monitor import Monitor
+from service.normalization.opening import Closed, ObservingRules, open_monitor
 from service.normalization.seen import ClosedWindow, Seen
 from service.normalization.shared_sights import SharedSights
 
@@ -35,25 +31,6 @@ LOOK_S = 1.0
 """How often windows are looked at that are to be closed by time."""
 
 log = logging.getLogger(__name__)
-
-Record = Callable[[ServedModel, Judge, ClosedWindow], None]
-
-
-@dataclass(frozen=True, slots=True)
-class ObservingRules:
-    """How versions are observed.
-
-    Attributes:
-        budget: How much longer all runs together may take, as a share.
-        share: Of the runs that are observed, whatever that costs; None for what the budget allows.
-        windows: When windows are closed.
-        alarm_rate: Share of windows of unmoved data that are to alarm.
-    """
-
-    budget: float
-    share: float | None
-    windows: WindowRules
-    alarm_rate: float
 
 
 class Watcher:
@@ -67,7 +44,7 @@ class Watcher:
     """
 
     def __init__(
-        self, rules: ObservingRules, device: Device, record: Record, shared: SharedSights | None = None
+        self, rules: ObservingRules, device: Device, record: Closed, shared: SharedSights | None = None
     ) -> None:
         self.rules = rules
         self._device = device
@@ -202,39 +179,11 @@ class Watcher:
 
     def _open(self, served: ServedModel, bundle: Bundle) -> str | None:
         """Have a version observed, or say why it is not."""
-        if self.rules.share == 0 or (self.rules.share is None and self.rules.budget == 0):
-            return "observing is off (observe_share, observe_budget)"
-        columns, graph = bundle.columns(), bundle.observing_graph()
-        if columns is None:
-            return "it has no normalization layers"
-        if graph is None:
-            return "its bundle has no probe"
-        observing = Engine(graph, self._device, threads=served.threads)
-        judge = Judge(columns, bundle.calibration(), self.rules.alarm_rate)
-        monitor = Monitor(
-            served.layers,
-            judge,
-            replace(self.rules.windows, rows=judge.window_rows(self.rules.windows.rows)),
-            closed=lambda window: self._closed(served, judge, window),
-            wake=self._wake.set,
-        )
-        sample = bundle.sample()
-        sizes = (
-            sorted({1, served.rules.batch_rows})
-            if bundle.manifest.rows_vary
-            else [len(next(iter(sample.inputs.values())))]
-        )
-        overhead = observed_overhead(
-            served.engine, observing, columns, sample.inputs, list(sample.outputs), sizes=sizes
-        )
-        monitor.share = share_for(self.rules.budget, overhead) if self.rules.share is None else self.rules.share
+        opened = open_monitor(served, bundle, self.rules, self._device, closed=self._closed, wake=self._wake.set)
+        if isinstance(opened, str):
+            return opened
         with self._lock:
-            self._watched[served] = monitor
-        served.divert(ObservedRun(served.engine, observing, monitor))
-        log.info(
-            "model %s version %s: %.2g of its runs are observed, which take %.0f %% longer",
-            *(served.name, served.version, monitor.share, 100 * overhead),
-        )
+            self._watched[served] = opened
         return None
 
     def _closed(self, served: ServedModel, judge: Judge, window: ClosedWindow) -> None:

@@ -23,9 +23,10 @@ from service.inference.run_threads import RunThreads
 from service.inference.served_model import ServedModel
 from service.normalization.judgement import Judge
 from service.normalization.monitor import WindowRules
+from service.normalization.opening import Closed, ObservingRules
 from service.normalization.seen import ClosedWindow
 from service.normalization.sight import Sight
-from service.normalization.watcher import ObservingRules, Record, Watcher
+from service.normalization.watcher import Watcher
 from service.protocol.messages import InferenceRequest, Tensor
 from tests.service.inference.registries import answer, loader_of
 
@@ -52,13 +53,13 @@ class Recorded:
         return [window.sight.rows for _, window in self.windows]
 
 
-def idle_watcher(record: Record | None = None, **changes: Any) -> Watcher:  # noqa: ANN401  fields of the rules
+def idle_watcher(record: Closed | None = None, **changes: Any) -> Watcher:  # noqa: ANN401  fields of the rules
     """A watcher that was not started, and so observes nothing yet."""
     return Watcher(replace(EVERY_ROW, **changes), DEVICE, record or Recorded())
 
 
 @contextlib.contextmanager
-def watching(record: Record | None = None, **changes: Any) -> Iterator[Watcher]:  # noqa: ANN401  fields of the rules
+def watching(record: Closed | None = None, **changes: Any) -> Iterator[Watcher]:  # noqa: ANN401  fields of the rules
     """A watcher at work, closed when the block ends."""
     watcher = idle_watcher(record, **changes)
     watcher.start()
