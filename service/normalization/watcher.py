@@ -24,7 +24,7 @@ from service.normalization.opening import Closed, ObservingRules, open_monitor
 from service.normalization.seen import ClosedWindow, Seen
 from service.normalization.shared_sights import SharedSights
 
-GATHER_S = 0.05
+GATHER_S = 0.25
 """How long what was told waits for more to be added up with it: one sum of many rows is cheaper than many sums."""
 
 LOOK_S = 1.0
