@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 
 from folding.errors import RecalibrationError, VerificationError
+from folding.nodes import Nodes
 from folding.references import GraphSession
 from folding.rules.sites import normalizes
 from models.layers import NormalizationLayer
@@ -54,8 +55,12 @@ def measure_layers(
     Raises:
         RecalibrationError: If the graph can't be run so, or what a layer takes is not finite.
     """
-    parts = {layer.name: _Layer(index, layer, weight) for index, layer in enumerate(layers)}
-    model = _by_batch(onnx.load_from_string(unfolded), parts)
+    model = onnx.load_from_string(unfolded)
+    parts = {
+        layer.name: _Layer(Nodes.of(model, f"{INSIDE}{index}/"), f"{INSIDE}{index}/", layer, weight)
+        for index, layer in enumerate(layers)
+    }
+    model = _by_batch(model, parts)
     moments = {layer.name: Moments.empty(layer.channels) for layer in layers}
     try:
         session = GraphSession(model, [name for part in parts.values() for name in part.figures])
@@ -101,12 +106,16 @@ def _by_batch(model: onnx.ModelProto, parts: dict[str, _Layer]) -> onnx.ModelPro
 class _Layer:
     """The nodes that stand for one layer. Inside, tensors have an axis each for rows, channels and positions."""
 
-    def __init__(self, index: int, layer: NormalizationLayer, weight: float) -> None:
-        self._prefix = f"{INSIDE}{index}/"
+    def __init__(self, nodes: Nodes, prefix: str, layer: NormalizationLayer, weight: float) -> None:
+        self._nodes = nodes
+        self._prefix = prefix
         self._layer = layer
         self._weight = weight
-        self._nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
+
+    @property
+    def constants(self) -> list[onnx.TensorProto]:
+        """What the nodes need."""
+        return self._nodes.constants
 
     @property
     def figures(self) -> tuple[str, str, str]:
@@ -122,56 +131,40 @@ class _Layer:
 
     def replace(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """The nodes that stand for the layer's own, in order."""
-        taken, given = node.input[0], node.output[0]
+        nodes, taken, given = self._nodes, node.input[0], node.output[0]
         mean, variance, shape = self.figures
-        values = self._cast(self._apply("Reshape", taken, self._integers("layout", [0, 0, -1])), TensorProto.FLOAT)
-        self._apply("Shape", values, to=shape)
+        values = self._cast(nodes.apply("Reshape", taken, nodes.integers(0, 0, -1)), TensorProto.FLOAT)
+        nodes.apply("Shape", values, name=shape)
         self._mean(values, to=mean)
-        centred = self._apply("Sub", values, self._cast(mean, TensorProto.FLOAT))
-        self._mean(self._apply("Mul", centred, centred), to=variance)
+        centred = nodes.apply("Sub", values, self._cast(mean, TensorProto.FLOAT))
+        self._mean(nodes.apply("Mul", centred, centred), to=variance)
         used_mean, used_variance = self._mixed(mean, self._layer.mean), self._mixed(variance, self._layer.variance)
-        scale = self._apply(
+        scale = nodes.apply(
             "Div",
-            self._channels("gamma", self._layer.gamma),
-            self._apply("Sqrt", self._apply("Add", used_variance, self._channels("eps", np.array([self._layer.eps])))),
+            self._channels(self._layer.gamma),
+            nodes.apply("Sqrt", nodes.apply("Add", used_variance, self._channels(np.array([self._layer.eps])))),
         )
         # the values are centred by the batch already; what is left is 0 without a prior
-        offset = self._apply("Mul", self._apply("Sub", mean, used_mean), scale)
-        shift = self._apply("Add", offset, self._channels("beta", self._layer.beta))
-        scaled = self._apply("Mul", centred, self._cast(scale, TensorProto.FLOAT))
-        shifted = self._apply("Add", scaled, self._cast(shift, TensorProto.FLOAT))
-        laid = self._apply("Reshape", shifted, self._apply("Shape", taken))
-        self._apply("CastLike", laid, taken, to=given)
-        return self._nodes
+        offset = nodes.apply("Mul", nodes.apply("Sub", mean, used_mean), scale)
+        shift = nodes.apply("Add", offset, self._channels(self._layer.beta))
+        scaled = nodes.apply("Mul", centred, self._cast(scale, TensorProto.FLOAT))
+        shifted = nodes.apply("Add", scaled, self._cast(shift, TensorProto.FLOAT))
+        laid = nodes.apply("Reshape", shifted, nodes.apply("Shape", taken))
+        nodes.apply("CastLike", laid, taken, name=given)
+        return nodes.nodes
 
     def _mean(self, tensor: str, *, to: str) -> None:
-        of_rows = self._apply("ReduceMean", tensor, self._integers("positions", [2]))
-        self._apply("ReduceMean", self._cast(of_rows, TensorProto.DOUBLE), self._integers("rows", [0]), to=to)
+        of_rows = self._cast(self._nodes.reduce("ReduceMean", tensor, [2]), TensorProto.DOUBLE)
+        self._nodes.reduce("ReduceMean", of_rows, [0], name=to)
 
     def _mixed(self, found: str, known: Array) -> str:
         if self._weight == 1:
             return found
-        prior = self._channels("prior", (1 - self._weight) * known)
-        return self._apply("Add", self._apply("Mul", found, self._channels("weight", np.array([self._weight]))), prior)
+        weighted = self._nodes.apply("Mul", found, self._channels(np.array([self._weight])))
+        return self._nodes.apply("Add", weighted, self._channels((1 - self._weight) * known))
 
     def _cast(self, tensor: str, kind: int) -> str:
-        return self._apply("Cast", tensor, to_type=kind)
+        return self._nodes.apply("Cast", tensor, to=kind)
 
-    def _apply(self, operator: str, *inputs: str, to: str | None = None, to_type: int | None = None) -> str:
-        name = to or f"{self._prefix}{len(self._nodes)}"
-        node = helper.make_node(operator, inputs, [name], name=f"{self._prefix}node_{len(self._nodes)}")
-        if to_type is not None:
-            node.attribute.append(helper.make_attribute("to", to_type))
-        self._nodes.append(node)
-        return name
-
-    def _channels(self, field: str, values: Array) -> str:
-        return self._constant(field, values.reshape(1, -1, 1))
-
-    def _integers(self, field: str, values: Sequence[int]) -> str:
-        return self._constant(field, np.array(values, dtype=np.int64))
-
-    def _constant(self, field: str, array: NDArray[Any]) -> str:
-        name = f"{self._prefix}{field}_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(array, name))
-        return name
+    def _channels(self, values: Array) -> str:
+        return self._nodes.constant(values.reshape(1, -1, 1))

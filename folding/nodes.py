@@ -28,17 +28,22 @@ class Nodes:
         self._opset = opset
         self._known: dict[tuple[int, ...], str] = {}
 
+    @classmethod
+    def of(cls, model: onnx.ModelProto, prefix: str) -> Nodes:
+        """Nodes to be added to a graph that has no name with this prefix."""
+        return cls(prefix, opset=next(entry.version for entry in model.opset_import if not entry.domain))
+
     def apply(self, operator: str, *inputs: str, name: str = "", **attributes: Any) -> str:  # noqa: ANN401
         """Add a node of one output, and say what that is called."""
         output = name or f"{self._prefix}{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, inputs, [output], name=f"{output}/node", **attributes))
         return output
 
-    def reduce(self, operator: str, tensor: str, axes: list[int]) -> str:
+    def reduce(self, operator: str, tensor: str, axes: list[int], *, name: str = "") -> str:
         """Add a reduction along axes, which stay with size 1."""
         if self._opset < AXES_ARE_INPUTS:
-            return self.apply(operator, tensor, axes=axes, keepdims=1)
-        return self.apply(operator, tensor, self.integers(*axes), keepdims=1)
+            return self.apply(operator, tensor, name=name, axes=axes, keepdims=1)
+        return self.apply(operator, tensor, self.integers(*axes), name=name, keepdims=1)
 
     def constant(self, array: NDArray[Any]) -> str:
         """Add a constant."""

@@ -62,7 +62,7 @@ def make_probe(graph: FoldedGraph, rows: Sequence[NDArray[Any]]) -> bytes | None
         return None
     model = onnx.load_from_string(graph.model)
     shapes = _tap_shapes(model, [layer.tap.tensor for layer in graph.layers], rows)
-    nodes = Nodes(PREFIX, opset=next(entry.version for entry in model.opset_import if not entry.domain))
+    nodes = Nodes.of(model, PREFIX)
     batch = _Batch(graph.inputs[0].name, varies=any(-1 in record.shape[1:] for record in graph.inputs))
     figures = [
         _observe(nodes, batch, record, _reference(record, layer, graph.tap_maps.get(record.name)), shapes)
