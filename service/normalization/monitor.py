@@ -13,7 +13,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from models.layers import NormalizationLayer
 from models.observed_rows import ObservedRows
 from models.stacked_moments import StackedMoments
 from service.normalization.judgement import Judge
@@ -39,14 +38,12 @@ class Monitor:
     """What one served version's layers see; any thread may call.
 
     Args:
-        layers: In the manifest's order.
         judge: Of its windows.
         rules: When they are closed.
         closed: Told of every window that was.
         wake: Called where something waits to be added up, and nothing did.
 
     Attributes:
-        layers: As given.
         judge: As given.
         rows_seen: Rows that ran since the probe was opened, observed or not.
         share: Of the runs, that are observed.
@@ -55,14 +52,12 @@ class Monitor:
 
     def __init__(
         self,
-        layers: Sequence[NormalizationLayer],
         judge: Judge,
         rules: WindowRules,
         *,
         closed: Callable[[ClosedWindow], None],
         wake: Callable[[], None],
     ) -> None:
-        self.layers = layers
         self.judge = judge
         self.rows_seen = 0
         self.share = 0.0

@@ -72,7 +72,7 @@ def open_monitor(
     observing = Engine(graph, device, threads=served.threads)
     judge = Judge(columns, bundle.calibration(), rules.alarm_rate)
     windows = replace(rules.windows, rows=judge.window_rows(rules.windows.rows))
-    monitor = Monitor(served.layers, judge, windows, closed=lambda window: closed(served, judge, window), wake=wake)
+    monitor = Monitor(judge, windows, closed=lambda window: closed(served, judge, window), wake=wake)
     sample = bundle.sample()
     rows = len(next(iter(sample.inputs.values())))
     # a graph whose rows do not vary takes as many as its sample has

@@ -27,12 +27,14 @@ from service.normalization.schemas import (
     TrainingArrays,
     TrainingSummaries,
 )
+from service.normalization.seen import Seen
 from service.normalization.watcher import Watcher
 
 
 def describe_layers(model: ServedModel, watcher: Watcher, over: Over) -> NormalizationReport:
     """Every layer in its summarized form; an empty list where the model has none."""
-    finding = _find(model, watcher, over)
+    seen = watcher.seen(model)
+    finding = _find(model, watcher, seen, over)
     layers = [
         LayerSummary(
             **_description(record),
@@ -46,7 +48,7 @@ def describe_layers(model: ServedModel, watcher: Watcher, over: Over) -> Normali
     return NormalizationReport(
         model_name=model.name,
         model_version=model.version,
-        observation=_observation(model, watcher),
+        observation=_observation(model, watcher, seen),
         drift=None if finding is None else drift_of_model(model, finding),
         folding=model.manifest.folding,
         layers=layers,
@@ -62,7 +64,7 @@ def describe_layer(model: ServedModel, name: str, watcher: Watcher, over: Over) 
     """
     for number, (record, layer) in enumerate(zip(model.manifest.layers, model.layers, strict=True)):
         if record.name == name:
-            finding = _find(model, watcher, over)
+            finding = _find(model, watcher, watcher.seen(model), over)
             return LayerDetail(
                 **_description(record),
                 training=TrainingArrays(rows=_rows(model), **_figures(layer, np.ndarray.tolist)),
@@ -88,13 +90,12 @@ def drift_of_model(model: ServedModel, finding: Finding) -> DriftOfModel:
     )
 
 
-def _find(model: ServedModel, watcher: Watcher, over: Over) -> Finding | None:
-    judge, seen = watcher.judge(model), watcher.seen(model)
+def _find(model: ServedModel, watcher: Watcher, seen: Seen | None, over: Over) -> Finding | None:
+    judge = watcher.judge(model)
     return None if judge is None or seen is None else find(seen, over, judge, model.layers)
 
 
-def _observation(model: ServedModel, watcher: Watcher) -> Observation:
-    seen = watcher.seen(model)
+def _observation(model: ServedModel, watcher: Watcher, seen: Seen | None) -> Observation:
     return Observation(
         share=0.0 if seen is None else seen.share,
         budget=watcher.rules.budget,

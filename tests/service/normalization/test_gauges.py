@@ -14,7 +14,8 @@ from service.normalization.gauges import NormalizationCollector
 from service.normalization.history import History
 from service.normalization.watcher import Watcher
 from tests.drafts import draft
-from tests.service.normalization.watching import publish_and_load, run_rows, until_true, watching
+from tests.service.history.parts import until_true
+from tests.service.normalization.watching import publish_and_load, run_rows, watching
 from tests.service.observing import normal_rows
 
 PREFIX = "bnserve_normalization_"

@@ -15,7 +15,8 @@ from service.history.period import Period
 from service.inference.served_model import ServedModel
 from service.normalization.history import History, refuse_unknown_url
 from service.normalization.seen import ClosedWindow
-from tests.service.normalization.watching import judge_of, sight_of, until_true
+from tests.service.history.parts import until_true
+from tests.service.normalization.watching import judge_of, sight_of
 from tests.service.observing import normal_rows
 
 

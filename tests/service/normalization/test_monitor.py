@@ -32,7 +32,6 @@ class Watched:
         self.windows: list[ClosedWindow] = []
         self.woken = 0
         self.monitor = Monitor(
-            bundle.normalization(),
             judge_of(bundle),
             WindowRules(WINDOW_ROWS, seconds),
             closed=self.windows.append,

@@ -25,7 +25,7 @@ def plain(bundle: Bundle) -> Engine:
 def monitor(bundle: Bundle) -> Monitor:
     """Takes what is told; every run is observed unless a test says otherwise."""
     rules = WindowRules(rows=512, seconds=300.0)
-    made = Monitor(bundle.normalization(), judge_of(bundle), rules, closed=lambda _window: None, wake=lambda: None)
+    made = Monitor(judge_of(bundle), rules, closed=lambda _window: None, wake=lambda: None)
     made.share = 1.0
     return made
 

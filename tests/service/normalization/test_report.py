@@ -20,8 +20,9 @@ from service.normalization.report import describe_layer, describe_layers, drift_
 from service.normalization.schemas import DriftOfModel, Observation
 from service.normalization.watcher import Watcher
 from tests.drafts import TRAINING_ROWS, draft
+from tests.service.history.parts import until_true
 from tests.service.inference.registries import loader_of
-from tests.service.normalization.watching import idle_watcher, judge_of, run_rows, sight_of, until_true, watching
+from tests.service.normalization.watching import idle_watcher, judge_of, run_rows, sight_of, watching
 from tests.service.observing import normal_rows
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -19,6 +19,7 @@ from service.normalization.seen import ClosedWindow
 from service.normalization.shared_sights import SharedSights
 from service.normalization.watcher import Watcher
 from tests.drafts import draft
+from tests.service.history.parts import until_true
 from tests.service.normalization.watching import (
     DEVICE,
     EVERY_ROW,
@@ -27,7 +28,6 @@ from tests.service.normalization.watching import (
     publish_and_load,
     run_rows,
     sight_of,
-    until_true,
     watching,
 )
 from tests.service.observing import normal_rows

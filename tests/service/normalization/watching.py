@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -104,13 +103,3 @@ def run_rows(served: ServedModel, x: NDArray[np.float32]) -> NDArray[Any]:
     """What a draft that is served answers to one request."""
     request = InferenceRequest(None, [Tensor("x", "FP32", x)], None, binary_outputs=False)
     return asyncio.run(answer(served, request)).outputs[0].array
-
-
-def until_true(condition: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    never = threading.Event()
-    for _ in range(DEADLINE_S * 100):
-        if condition():
-            return
-        never.wait(0.01)
-    raise AssertionError(f"it did not come about within {DEADLINE_S} s")
