@@ -39,12 +39,11 @@ def main() -> None:
     os.nice(NICENESS)
     task, arrays = read_task(sys.stdin.buffer)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever whoever started the service did to it
-    threading.Thread(target=_end_with_the_service, daemon=True).start()
     try:
-        answer = do_task(task, arrays)
+        threading.Thread(target=_end_with_the_service, daemon=True).start()  # it may interrupt even this call
+        sys.stdout.buffer.write(pack_answer(do_task(task, arrays)))
     except KeyboardInterrupt:
         sys.exit(1)
-    sys.stdout.buffer.write(pack_answer(answer))
 
 
 def do_task(task: RecalibrationTask, arrays: Mapping[str, NDArray[Any]]) -> Published | Refused:
