@@ -44,7 +44,7 @@ class Batches:
         return math.ceil(len(self.rows) / self.batch_rows)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for chosen in torch.arange(len(self.rows)).split(self.batch_rows):
+        for chosen in torch.split(torch.arange(len(self.rows)), self.batch_rows):
             yield self.rows.read(chosen), self.rows.labels[chosen]
 
 
@@ -75,7 +75,7 @@ class ShuffledBatches:
         epoch, first = self._epoch, self._number
         self._epoch, self._number = epoch + 1, 0
         order = torch.randperm(len(self.rows), generator=self._generator(epoch))
-        for number, batch in enumerate(order.split(self.batch_rows)[: len(self)]):
+        for number, batch in enumerate(torch.split(order, self.batch_rows)[: len(self)]):
             if number >= first:
                 yield self._read(batch, epoch, number)
 
