@@ -45,5 +45,5 @@ class Normalization(BaseModel):
             raise ValueError("expected names, types or both")
         for field, action in ONLY_OF.items():
             if self.action != action and getattr(self, field) != type(self).model_fields[field].default:
-                raise ValueError(f"expected {field} where action is {action} alone")
+                raise ValueError(f"{field} is for action: {action} alone")
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -25,6 +26,21 @@ def role_of(module: nn.Module) -> Role | None:
     if is_nonlinearity(module):
         return "nonlinearity"
     return "layer" if is_layer(module) else None
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleDescription:
+    """One module that patterns may stand for: its qualified name, its class, and what it is to normalization."""
+
+    name: str
+    type: str
+    role: Role
+
+
+def describe_modules(network: nn.Module) -> list[ModuleDescription]:
+    """Every module that a pattern may stand for, in the order of declaration."""
+    modules = [(name, module, role_of(module)) for name, module in network.named_modules() if name]
+    return [ModuleDescription(name, type(module).__name__, role) for name, module, role in modules if role is not None]
 
 
 def matching_modules(network: nn.Module, wanted: Normalization) -> dict[str, nn.Module]:
