@@ -9,12 +9,15 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.modules import activation as activations
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _NormBase
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from training.tracing import ExampleInputs, read_signature
 from training.variants import Normalized
+
+NORMALIZING = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+"""Modules with weights that no pattern takes for a layer: whoever means one of them names it in full."""
 
 
 @dataclass(slots=True, eq=False)
@@ -83,7 +86,7 @@ def is_nonlinearity(module: nn.Module) -> bool:
 def is_layer(module: nn.Module) -> bool:
     """Whether a module has weights of its own and normalizes nothing."""
     own = next(module.parameters(recurse=False), None) is not None
-    return own and not isinstance(module, _BatchNorm) and not is_nonlinearity(module)
+    return own and not isinstance(module, NORMALIZING) and not is_nonlinearity(module)
 
 
 class _Observer(TorchFunctionMode):

@@ -24,6 +24,9 @@ BATCH_NORMS: Mapping[int, type[_BatchNorm]] = {
 CHANNELS_LAST = (nn.Linear, nn.Bilinear, nn.Embedding, nn.LayerNorm)
 """Layers of which the last axis is the channels, however many there are before it; of others the second one is."""
 
+FUSED = (nn.TransformerEncoderLayer, nn.MultiheadAttention)
+"""Modules that in inference mode take the weights of their parts and compute without them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -72,6 +75,7 @@ class Places:
             RecipeError: If the activation is normalized already, or has no channels; or the name is taken.
         """
         self._refuse_normalized(place)
+        self._refuse_passed_by(place)
         tensor, host = place.activation.tensor, self._names[place.host]
         if tensor.ndim not in BATCH_NORMS or not tensor.is_floating_point():
             raise RecipeError(
@@ -131,6 +135,15 @@ class Places:
         """What takes a tensor, for people: a module that is called with it, or else a function."""
         called = any(call.taken is given for call in self._calls.get(taker, []))
         return self._names[taker] if called else f"the function {function}"
+
+    def _refuse_passed_by(self, place: Place) -> None:
+        host = self._names[place.host]
+        for module, name in self._names.items():
+            if isinstance(module, FUSED) and host.startswith(f"{name}." if name else ""):
+                raise RecipeError(
+                    f"normalize: {host}: expected a module that is always called, in inference mode "
+                    f"{type(module).__name__} {name} computes without its parts; name that one"
+                )
 
     def _refuse_normalized(self, place: Place) -> None:
         around = [*place.activation.givers, *(taker for taker, _ in place.activation.takers)]

@@ -166,6 +166,14 @@ def test_what_a_function_rectifies_is_normalized_before_it() -> None:
     assert "fc.normalization" in normalization_layers(network)
 
 
+def test_other_normalizations_are_meant_only_where_they_are_named_in_full() -> None:
+    network = nn.Sequential(nn.Linear(6, 5), nn.LayerNorm(5), nn.Linear(5, 3))
+
+    names = [inserted(network, normal_rows(2, 6), names=[pattern]) for pattern in ("*", "1")]
+
+    assert names == [["0.normalization", "2.normalization"], ["1.normalization"]]
+
+
 def test_a_nonlinearity_of_ones_own_is_one() -> None:
     class Swish(nn.Module):
         def forward(self, values: Tensor) -> Tensor:
@@ -180,12 +188,13 @@ def test_a_nonlinearity_of_ones_own_is_one() -> None:
 
 @pytest.mark.parametrize("training", [True, False])
 def test_the_network_stays_in_its_mode_and_its_statistics_unmoved(training: bool) -> None:
-    network = nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), nn.Sigmoid()).train(training)
+    own = nn.BatchNorm1d(5)
+    network = nn.Sequential(nn.Linear(6, 5), own, nn.Sigmoid()).train(training)
 
     inserted(network, normal_rows(2, 6), types=["Sigmoid"], where="after")
 
     assert [module.training for module in network.modules()] == [training] * 5
-    assert network[1].num_batches_tracked == 0
+    assert own.num_batches_tracked == 0
 
 
 @pytest.mark.parametrize("mode", ["fast", "complete"])
@@ -257,7 +266,8 @@ def test_what_was_inserted_and_removed_leaves_the_network_with_its_names() -> No
 
     assert removed == ["0.normalization", "3.normalization"]
     assert sorted(network.state_dict()) == sorted(keys)
-    assert not network[0].bias.any()
+    restored = network.get_parameter("0.bias")
+    assert not restored.any()
 
 
 def test_a_frozen_layer_keeps_its_statistics_through_fit_and_estimation() -> None:

@@ -48,6 +48,10 @@ def unbound() -> nn.Module:
     return Forward(lambda self, rows: (self.a(rows).mean(0), self.act(rows.mean(0))), a=nn.Linear(6, 5), act=nn.ReLU())
 
 
+def fused() -> nn.Module:
+    return nn.Sequential(nn.Linear(6, 4), nn.TransformerEncoderLayer(4, 2, 8, batch_first=True))
+
+
 def paired() -> nn.Module:
     return nn.Sequential(nn.LSTM(6, 5))
 
@@ -78,6 +82,7 @@ def paired() -> nn.Module:
         (mlp, {"names": ["hidden.0"]}, r"hidden\.0: expected .* not normalized yet, .* that hidden\.1 normalizes"),
         (parted, {"types": ["Linear"]}, r"0: expected no part of its own named normalization"),
         (unbound, {"types": ["ReLU"]}, r"act: expected .* with 2 to 5 axes, .*, got torch\.float32 of shape \(6,\)"),
+        (fused, {"names": ["1.linear1"]}, r"1\.linear1: expected .* always called, .* TransformerEncoderLayer 1 "),
         (paired, {"names": ["0"]}, r"0: expected a module that gives one tensor"),
     ],
 )
