@@ -1,11 +1,11 @@
 """This module lets batch normalization see the rows of all processes: what one computes is what one of them would.
 
-Inside ``with SynchronizedBatchNorm():`` every batch normalization in training mode, whatever module calls it, takes the
-mean and the variance of its input over all processes. With ``m`` rows a process and ``p`` processes that is normalization
-over ``p m`` rows, forward, backward and in the running statistics.
+Inside ``with SynchronizedBatchNorm():`` every batch normalization in training mode, whatever module calls it, takes
+the mean and the variance of its input over all processes. With ``m`` rows a process and ``p`` processes that is
+normalization over ``p m`` rows, forward, backward and in the running statistics.
 
-Moments merge exactly: a process tells its count, mean and variance, and merges those of all in the order of the ranks, so
-that all get the same numbers. In the backward pass, with ``x^ = (x - mean) / deviation`` and ``N`` values a channel,
+Moments merge exactly: a process tells its count, mean and variance, and merges those of all in the order of the ranks,
+so that all get the same numbers. In the backward pass, with ``x^ = (x - mean) / deviation`` and ``N`` values a channel,
 
     dx = gamma / deviation (dy - sum(dy) / N - x^ sum(dy x^) / N)
 
@@ -43,13 +43,13 @@ class SynchronizedBatchNorm(TorchFunctionMode):
         return call(*args, **(kwargs or {}))
 
 
-def _batch_norm(  # noqa: PLR0913  the arguments of torch's own
+def _batch_norm(  # noqa: PLR0913, PLR0917  the arguments of torch's own
     input: Tensor,  # noqa: A002
     running_mean: Tensor | None,
     running_var: Tensor | None,
     weight: Tensor | None = None,
     bias: Tensor | None = None,
-    training: bool = False,  # noqa: FBT001, FBT002
+    training: bool = False,
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
@@ -93,7 +93,7 @@ class _Normalize(torch.autograd.Function):
         return normalized
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:  # noqa: ANN401
         """The gradient of the values, through the moments too."""
         normalized, inverse = ctx.saved_tensors

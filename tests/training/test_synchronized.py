@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, distributed, multiprocessing, nn
+from torch import Tensor, distributed, nn
+from torch.multiprocessing.spawn import spawn
 from torch.nn import functional
 
 from training.synchronized import SynchronizedBatchNorm
@@ -65,7 +66,7 @@ def pass_through(fitted: nn.Module, rows: slice) -> dict[str, Tensor]:
     """Two batches forward and backward; the outputs of both, and all that they leave behind."""
     inputs = batches()[:, rows].clone().requires_grad_()
     outputs = torch.stack([fitted(batch) for batch in inputs])
-    outputs.backward(pulls()[:, rows])
+    torch.autograd.backward(outputs, pulls()[:, rows])
     assert inputs.grad is not None
     found = {"outputs": outputs.detach(), "inputs.grad": inputs.grad}
     found |= {f"{name}.grad": p.grad for name, p in fitted.named_parameters() if p.grad is not None}
@@ -86,7 +87,7 @@ def run_process(rank: int, folder: str) -> None:
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Tensor]]:
     folder = tmp_path_factory.mktemp("processes")
-    multiprocessing.spawn(run_process, (str(folder),), PROCESSES)  # type: ignore[no-untyped-call]
+    spawn(run_process, (str(folder),), PROCESSES)  # type: ignore[no-untyped-call]
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(PROCESSES)]
 
 
