@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import lightning
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
@@ -14,17 +16,29 @@ from training.recipe import Recipe
 class Classifier(lightning.LightningModule):
     """A network under a recipe, for so many steps."""
 
-    def __init__(self, network: nn.Module, recipe: Recipe, *, steps: int) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        *,
+        steps: int,
+        normalization: AbstractContextManager[object] | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self.recipe = recipe
         self.steps = steps
+        self.normalization = normalization or nullcontext()
 
     def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Cross-entropy of a batch."""
         values, labels = batch
-        loss = functional.cross_entropy(self.network(values), labels)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(labels))
+        with self.normalization:
+            logits = self.network(values)
+        loss = functional.cross_entropy(logits, labels)
+        self.log(
+            "train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(labels), sync_dist=True
+        )
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:

@@ -16,6 +16,7 @@ from training.classifier import Classifier
 from training.data import Splits
 from training.data.batches import Batches, ShuffledBatches
 from training.errors import RecipeError
+from training.processes import ALONE, Processes
 from training.progress import make_progress
 from training.recipe import Recipe
 
@@ -29,15 +30,17 @@ class Fit:
     validation_accuracy: float
 
 
-def fit(network: nn.Module, data: Splits, recipe: Recipe) -> Fit:
+def fit(network: nn.Module, data: Splits, recipe: Recipe, *, processes: Processes = ALONE) -> Fit:
     """Fit a network in place. The same recipe gives the same weights on the same machine.
 
     On a terminal a bar shows the progress, elsewhere one line an epoch.
     """
-    batches = ShuffledBatches(data.train, recipe.batch_rows, seed=recipe.seed, augment=recipe.augment)
-    if len(batches) == 0:
+    steps_an_epoch = len(data.train) // recipe.batch_rows
+    if steps_an_epoch == 0:
         raise RecipeError(f"batch_rows: expected at most {len(data.train)}, all training rows, got {recipe.batch_rows}")
-    classifier = Classifier(network, recipe, steps=recipe.epochs * len(batches))
+    classifier = Classifier(
+        network, recipe, steps=recipe.epochs * steps_an_epoch, normalization=processes.normalization()
+    )
     progress = make_progress()
     was_deterministic = torch.are_deterministic_algorithms_enabled()
     with _quiet_lightning():
@@ -50,6 +53,17 @@ def fit(network: nn.Module, data: Splits, recipe: Recipe) -> Fit:
             enable_model_summary=False,
             num_sanity_val_steps=0,
             deterministic=True,
+            devices=processes.per_node if processes.count > 1 else "auto",
+            num_nodes=processes.nodes,
+            strategy=processes.strategy(),
+            use_distributed_sampler=False,
+        )
+        batches = ShuffledBatches(
+            data.train,
+            recipe.batch_rows,
+            seed=recipe.seed,
+            augment=recipe.augment,
+            share=processes.share(trainer.global_rank, recipe.batch_rows),
         )
         started = time.monotonic()
         trainer.fit(

@@ -25,6 +25,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from models.moments import Moments
 from training.errors import StatisticsError
 from training.normalization import normalization_layers
+from training.processes import merge_over_processes
 from training.variants import Frozen
 
 
@@ -38,7 +39,8 @@ def estimate_population_statistics(network: nn.Module, batches: Sequence[Tensor]
 
     Args:
         network: Its layers are changed in place.
-        batches: The rows, ``(rows, ...)`` each; they are gone through once a layer.
+        batches: The rows, ``(rows, ...)`` each; they are gone through once a layer. Where several processes fit the
+            network, those of this process: together they are all.
 
     Returns:
         How many rows that were.
@@ -101,6 +103,7 @@ def _estimate(network: nn.Module, name: str, layer: _BatchNorm, batches: Iterabl
                 continue
     finally:
         handle.remove()
+    moments = merge_over_processes(moments)
     mean, variance = torch.from_numpy(moments.mean), torch.from_numpy(moments.variance)
     if not (mean.isfinite().all() and variance.isfinite().all()):
         raise StatisticsError(f"{name}: expected finite values at its input over all rows, got NaN or infinity")
