@@ -87,6 +87,7 @@ def fit(
             callbacks=[progress, *_what_watches(network, recipe, best)],
             enable_progress_bar=isinstance(progress, TQDMProgressBar),
             logger=list(loggers),
+            log_every_n_steps=len(batches),  # what is logged is of an epoch
             enable_checkpointing=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,

@@ -20,8 +20,8 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    # one kernel for all parameters; it unscales gradients by itself, after which they could not be clipped
-    fused = not (recipe.precision == "16-mixed" and recipe.max_gradient_norm)
+    # one kernel for all parameters; in mixed precision it may unscale gradients itself, too late for them to be clipped
+    fused = recipe.precision == "32" or recipe.max_gradient_norm is None
     if recipe.optimizer == "sgd":
         nesterov = recipe.momentum > 0
         return SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=nesterov, fused=fused)
