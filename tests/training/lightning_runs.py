@@ -51,9 +51,11 @@ class Trajectory(lightning.Callback):
         self.validated: list[dict[str, Tensor]] = []
 
     def on_train_batch_end(self, *_: object) -> None:
+        """Remember a step."""
         self.steps.append(state(self.network))
 
     def on_validation_epoch_end(self, *_: object) -> None:
+        """Remember a validation."""
         self.validated.append(state(self.network))
 
 
@@ -65,6 +67,7 @@ class CheckpointAt(lightning.Callback):
         self.path = path
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: object) -> None:
+        """Write it, if it is that step."""
         if trainer.global_step == self.step:
             trainer.save_checkpoint(self.path)
 

@@ -24,6 +24,7 @@ class Ascending(lightning.Callback):
     def on_before_optimizer_step(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: object
     ) -> None:
+        """Turn the gradient round."""
         if trainer.current_epoch >= self.from_epoch:
             for parameter in pl_module.parameters():
                 assert parameter.grad is not None

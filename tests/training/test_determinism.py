@@ -17,6 +17,7 @@ class ByChance(nn.Module):
         self.network = network()
 
     def forward(self, values: Tensor) -> Tensor:
+        """Logits, written to their places one by one."""
         logits: Tensor = self.network(values)
         places = torch.arange(logits.numel(), device=logits.device)
         return torch.zeros_like(logits).put_(places, logits.flatten())

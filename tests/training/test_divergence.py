@@ -26,6 +26,7 @@ class Overflowing(nn.Module):
         self.calls = 0
 
     def forward(self, values: Tensor) -> Tensor:
+        """Logits, of infinities in the end."""
         hidden = self.hidden(self.first(values))
         if self.training:
             self.calls += 1
@@ -58,7 +59,7 @@ def test_layers_are_told_in_the_order_of_the_forward_pass() -> None:
     data = splits()
     data.train.values[:, 0] = torch.inf
 
-    with pytest.raises(DivergenceError, match="; first is the first layer whose statistics are not finite$"):
+    with pytest.raises(DivergenceError, match=r"; first is the first layer whose statistics are not finite$"):
         fit(Overflowing(), data, recipe())
 
 

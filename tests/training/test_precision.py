@@ -17,6 +17,7 @@ class Kinds(nn.Module):
         self.kinds: set[torch.dtype] = set()
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Logits."""
         logits: torch.Tensor = self.network(values)
         self.kinds.add(logits.dtype)
         return logits
