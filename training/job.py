@@ -19,6 +19,7 @@ from models.store import Store
 from training.data import Rows, Splits, load_data
 from training.errors import RecipeError
 from training.fit import fit
+from training.initialization import start_blocks_at_zero
 from training.insert import normalize
 from training.networks import build_network
 from training.normalization import read_moving_averages
@@ -40,6 +41,8 @@ def run(recipe: Recipe, store: Store) -> Bundle:
     data = load_data(recipe.data)
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     network = build_network(recipe.network, recipe.arguments)
+    if recipe.zero_last_gamma:
+        start_blocks_at_zero(network, recipe.network)
     _refuse_misfit(network, data, recipe)
     normalize(network, data.train.values[:2], recipe.normalize)
     fitted = fit(network, data, recipe)

@@ -41,7 +41,8 @@ class Recipe(BaseModel):
         precision: What the network computes in: ``32``, or mixed with ``bf16`` or ``16`` bits.
         zero_last_gamma: Whether the last scale of every residual block starts at 0, so that the block adds nothing yet.
         average_decay: Of the moving average of weights and statistics that is published in place of the last ones.
-        patience_epochs: The fit ends early after so many epochs without a better validation loss.
+        patience_epochs: The fit ends early after so many epochs without a lower validation loss; what is published is
+            the epoch that had the lowest.
         seed: Of everything random.
         fold: How far to fold the network: ``fast`` or ``complete``.
     """
