@@ -2,6 +2,7 @@
 
 TrainingError
 ├── RecipeError         a recipe or an argument asks for what there is not
+├── DataError           data can't be read, or can't be fitted to
 ├── CheckpointError     a file of parameters does not fit the network
 ├── StatisticsError     population statistics can't be estimated
 ├── ExportError         the network can't be turned into a graph
@@ -15,6 +16,10 @@ class TrainingError(Exception):
 
 class RecipeError(TrainingError):
     """A recipe or an argument asks for what there is not."""
+
+
+class DataError(TrainingError):
+    """Data can't be read, or can't be fitted to."""
 
 
 class CheckpointError(TrainingError):

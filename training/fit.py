@@ -34,7 +34,13 @@ def fit(network: nn.Module, data: Splits, recipe: Recipe) -> Fit:
 
     On a terminal a bar shows the progress, elsewhere one line an epoch.
     """
-    batches = ShuffledBatches(data.train, recipe.batch_rows, seed=recipe.seed, augment=recipe.augment)
+    batches = ShuffledBatches(
+        data.train,
+        recipe.batch_rows,
+        seed=recipe.seed,
+        augment=recipe.augment,
+        balanced=recipe.class_balance == "sampling",
+    )
     if len(batches) == 0:
         raise RecipeError(f"batch_rows: expected at most {len(data.train)}, all training rows, got {recipe.batch_rows}")
     classifier = Classifier(network, recipe, steps=recipe.epochs * len(batches))
