@@ -41,7 +41,7 @@ def as_values(array: NDArray[Any], place: str, channels: Channels = "first") -> 
         return torch.from_numpy(array.astype(np.uint8, order="C"))
     with np.errstate(over="ignore"):
         numbers = array.astype(np.float32, order="C")
-    for row in np.flatnonzero(~np.isfinite(numbers).reshape(len(numbers), -1).all(axis=1))[:1]:
+    for row in np.flatnonzero(~np.isfinite(numbers).all(axis=tuple(range(1, numbers.ndim))))[:1]:
         (worst, *_) = array[row][~np.isfinite(numbers[row])]
         raise DataError(f"{place}: row {row + 1}: expected numbers that are finite in float32, got {worst}")
     return torch.from_numpy(numbers)
