@@ -39,7 +39,7 @@ class HubDataset(PixelForm, TableColumns):
         columns: those of numbers; all but the label if neither is given.
         label: The column of classes; their names are those that the data set has.
         in_memory: Whether all images are kept in memory as they were decoded.
-        splits: What it calls the parts, where not ``train``, ``validation`` and ``test``.
+        splits: What it calls the parts that are wanted; ``train``, ``validation`` and ``test`` if not given.
     """
 
     format: Literal["hub"] = "hub"
@@ -79,7 +79,7 @@ class HubDataset(PixelForm, TableColumns):
         form = PixelForm(size=self.size, resize=self.resize, channels=self.channels)
         rows: dict[str, LabelledRows] = {
             part: image_rows(
-                HubImages(f"{self.name}: {part}", _encoded(each, self.image)),
+                HubImages(f"{self.name}: {part}", _encoded(each, self.image, self.name)),
                 labels[self._place(part)],
                 form,
                 in_memory=self.in_memory,
@@ -96,7 +96,7 @@ class HubDataset(PixelForm, TableColumns):
         return splits_of_tables(self.name, tables, self)
 
     def _parts(self, loaded: Mapping[str, Any]) -> dict[str, Any]:
-        wanted = {part: self.splits.get(part, part) for part in PARTS}
+        wanted = self.splits or {part: part for part in PARTS}
         for name in self.splits.values():
             if name not in loaded:
                 raise DataError(
@@ -172,10 +172,10 @@ def _class_names(part: Any, label: str) -> tuple[str, ...]:  # noqa: ANN401
     return tuple(getattr(part.features[label], "names", None) or ())
 
 
-def _encoded(part: Any, image: str | None) -> Any:  # noqa: ANN401
+def _encoded(part: Any, image: str | None, place: str) -> Any:  # noqa: ANN401
     import datasets  # noqa: PLC0415
 
     try:
         return part.cast_column(image, datasets.Image(decode=False))[image]
     except (TypeError, ValueError, NotImplementedError) as error:
-        raise DataError(f"column {image!r}: expected images, got {part.features[image]}: {one_line(error)}") from error
+        raise DataError(f"{place}: column {image!r}: expected images, got {part.features[image]}") from error
