@@ -26,6 +26,7 @@ from models.errors import BundleError
 from models.normalization import Normalization
 from models.recalibration import RecalibrationRecord
 from models.record import Record
+from models.standardization import StandardizationRecord
 
 FORMAT_VERSION: Final = 3
 MANIFEST_FILE = "manifest.json"
@@ -167,7 +168,17 @@ class DataRecord(Record):
 
 
 class TrainingRecord(Record):
-    """How the network came to be. ``rows`` are those behind its statistics, unless they were recalibrated since."""
+    """How the network came to be.
+
+    Attributes:
+        rows: Those behind its statistics, unless they were recalibrated since.
+        data: What it was fitted to.
+        recipe: All that the recipe said.
+        metrics: How well the graph does.
+        seconds: What the fit took.
+        libraries: The versions that took part.
+        standardization: What stands in front of the network proper, if anything does.
+    """
 
     rows: Annotated[int, Field(gt=0)]
     data: DataRecord
@@ -175,6 +186,7 @@ class TrainingRecord(Record):
     metrics: dict[str, float]
     seconds: float
     libraries: dict[str, str]
+    standardization: StandardizationRecord | None = None
 
 
 class AgreementRecord(Record):

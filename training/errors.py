@@ -3,6 +3,7 @@
 TrainingError
 ├── RecipeError         a recipe or an argument asks for what there is not
 ├── DivergenceError     the loss of a fit is no number any more
+├── DataError           data can't be read, or can't be fitted to
 ├── CheckpointError     a file of parameters does not fit the network
 ├── StatisticsError     population statistics can't be estimated
 ├── ExportError         the network can't be turned into a graph
@@ -20,6 +21,10 @@ class RecipeError(TrainingError):
 
 class DivergenceError(TrainingError):
     """The loss of a fit became NaN or infinite."""
+
+
+class DataError(TrainingError):
+    """Data can't be read, or can't be fitted to."""
 
 
 class CheckpointError(TrainingError):

@@ -81,6 +81,7 @@ def fit(
         seed=recipe.seed,
         augment=recipe.augment,
         share=processes.share(recipe.batch_rows),
+        balanced=recipe.class_balance == "sampling",
     )
     if len(batches) == 0:
         raise RecipeError(f"batch_rows: expected at most {len(data.train)}, all training rows, got {recipe.batch_rows}")
@@ -111,7 +112,7 @@ def fit(
                 network, recipe, steps=steps, class_weights=class_weights, normalization=processes.normalization()
             ),
             train_dataloaders=batches,
-            val_dataloaders=Batches(data.validation.part(processes.rank, processes.count), VALIDATION_BATCHES * recipe.batch_rows),
+            val_dataloaders=Batches(processes.part(data.validation), VALIDATION_BATCHES * recipe.batch_rows),
         )
         seconds = time.monotonic() - started
     network.cpu().eval()

@@ -16,7 +16,9 @@ from folding.proof import draft
 from models.bundle import Bundle
 from models.manifest import TrainingRecord
 from models.store import Store
-from training.data import Rows, Splits, load_data
+from training.data import LabelledRows, Splits, load_data
+from training.data.batches import Batches, ValueBatches, read_evenly
+from training.data.class_balance import class_weights
 from training.errors import RecipeError
 from training.fit import fit
 from training.initialization import start_blocks_at_zero
@@ -26,8 +28,12 @@ from training.normalization import read_moving_averages
 from training.population import estimate_population_statistics
 from training.publishing import describe, export_network, parameter_arrays
 from training.recipe import Recipe
+from training.standardization import standardize
 
 STATISTICS_BATCH_ROWS = 512
+SERVED_BATCH_ROWS = 512
+HELD_OUT_ROWS = 10_000
+"""Of the validation rows, and of the test rows, so many are verified and calibrated with at most."""
 INPUT_NAME, OUTPUT_NAME = "image", "logits"
 
 
@@ -44,15 +50,19 @@ def run(recipe: Recipe, store: Store) -> Bundle:
     if recipe.zero_last_gamma:
         start_blocks_at_zero(network, recipe.network)
     _refuse_misfit(network, data, recipe)
-    normalize(network, data.train.values[:2], recipe.normalize)
-    fitted = fit(network, data, recipe)
+    normalize(network, data.train.read(torch.arange(2)), recipe.normalize)
+    train = ValueBatches(data.train, STATISTICS_BATCH_ROWS)
+    standardized = recipe.standardize if recipe.standardize is not None else data.columns is not None
+    standardization = standardize(network, train, data.columns) if standardized else None
+    weights = class_weights(data.train.labels, len(data.labels)) if recipe.class_balance == "weights" else None
+    fitted = fit(network, data, recipe, class_weights=weights)
     moving_averages = read_moving_averages(network)
-    statistics_rows = estimate_population_statistics(network, torch.split(data.train.values, STATISTICS_BATCH_ROWS))
+    statistics_rows = estimate_population_statistics(network, train)
     exported = export_network(
         network,
-        data.train.values[:2],
+        data.train.read(torch.arange(2)),
         mode=recipe.fold,
-        rows=torch.cat([data.test.values, data.validation.values]),
+        rows=torch.cat([read_evenly(rows, HELD_OUT_ROWS) for rows in (data.test, data.validation)]),
         names=([INPUT_NAME], [OUTPUT_NAME]),
     )
     training = TrainingRecord(
@@ -66,6 +76,7 @@ def run(recipe: Recipe, store: Store) -> Bundle:
         },
         seconds=round(fitted.seconds, 3),
         libraries={name: metadata.version(name) for name in ("torch", "lightning", "onnx", "onnxruntime")},
+        standardization=standardization,
     )
     return store.publish(
         draft(
@@ -82,7 +93,7 @@ def run(recipe: Recipe, store: Store) -> Bundle:
 
 def _refuse_misfit(network: nn.Module, data: Splits, recipe: Recipe) -> None:
     """Refuse a network that does not take the data's rows, or gives other than a logit a label, before it is fitted."""
-    rows = data.train.values[:2]
+    rows = data.train.read(torch.arange(2))
     network.eval()  # a look, which must not move the statistics
     try:
         found = tuple(_answers(network, rows).shape)
@@ -98,11 +109,14 @@ def _refuse_misfit(network: nn.Module, data: Splits, recipe: Recipe) -> None:
         raise RecipeError(f"network {recipe.network}: expected logits of shape {expected} for two rows, got {found}")
 
 
-def served_accuracy(graph: FoldedGraph, rows: Rows) -> float:
+def served_accuracy(graph: FoldedGraph, rows: LabelledRows) -> float:
     """Share of rows that the folded graph, run by ONNX Runtime, gives the largest logit of their label."""
     session = onnxruntime.InferenceSession(graph.model, providers=["CPUExecutionProvider"])
-    (logits,) = session.run(None, {graph.inputs[0].name: rows.values.numpy()})
-    return float((np.argmax(logits, axis=1) == rows.labels.numpy()).mean())
+    right = 0
+    for values, labels in Batches(rows, SERVED_BATCH_ROWS):
+        (logits,) = session.run(None, {graph.inputs[0].name: values.numpy()})
+        right += int((np.argmax(logits, axis=1) == labels.numpy()).sum())
+    return right / len(rows)
 
 
 def _answers(network: nn.Module, rows: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch import distributed
 
 from models.moments import Moments
 from training.data.batches import Share
+from training.data.splits import LabelledRows
 from training.errors import RecipeError
 from training.synchronized import SynchronizedBatchNorm
 
@@ -49,6 +51,11 @@ class Processes:
         return started
 
     @property
+    def devices(self) -> int | Literal["auto"]:
+        """How many devices of this machine Lightning is to use; one process finds a GPU by itself."""
+        return "auto" if self.count == 1 else self.per_node
+
+    @property
     def count(self) -> int:
         """Processes on all machines."""
         return self.per_node * self.nodes
@@ -58,15 +65,19 @@ class Processes:
         # statistics are the same everywhere: there is nothing to broadcast before every step
         return "auto" if self.count == 1 else DDPStrategy(broadcast_buffers=False)
 
-    def share(self, rank: int, batch_rows: int) -> Share:
-        """Which part of every batch is that of ``rank``.
+    def share(self, batch_rows: int) -> Share:
+        """Which part of every training batch is this process's.
 
         Raises:
             RecipeError: If a batch has no equal parts for all.
         """
         if batch_rows % self.count:
             raise RecipeError(f"batch_rows: expected a multiple of {self.count} processes, got {batch_rows}")
-        return Share(rank, self.count)
+        return Share(rank(), self.count)
+
+    def part(self, rows: LabelledRows) -> LabelledRows:
+        """Which rows this process goes through where all together go through all of them once."""
+        return rows if self.count == 1 else rows.select(Share(rank(), self.count).of(torch.arange(len(rows))))
 
     def normalization(self) -> SynchronizedBatchNorm | nullcontext[None]:
         """In this context batch statistics are those of the whole batch."""
@@ -76,9 +87,9 @@ class Processes:
 ALONE = Processes()
 
 
-def is_main() -> bool:
-    """Whether this process speaks for all: it reports and publishes."""
-    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
+def rank() -> int:
+    """The number of this process; the one numbered 0 speaks for all."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")))
 
 
 def merge_over_processes(moments: Moments) -> Moments:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from folding.errors import one_line
 from models.manifest import FoldMode, ModelName
 from models.normalization import Normalization
+from training.data import Data
 from training.data.augmentation import Augmentation
 from training.errors import RecipeError
 
@@ -25,8 +26,12 @@ class Recipe(BaseModel):
         name: The model that the result is published as.
         network: A name of ``training.networks``, built with ``arguments``.
         normalize: Changes of where the network normalizes, made in their order before the fit.
-        data: A name of ``training.data``.
+        data: A name of ``training.data``, or a format and where the data is, by the fields of that format.
         augment: What is done to training rows at random, every time they are used.
+        class_balance: What makes up for classes of unequal size: ``sampling`` draws rows of every class equally often,
+            ``weights`` has every class count as much in the loss.
+        standardize: Whether a normalization layer in front of the network brings every column to mean 0 and variance 1;
+            by default that of a table, and of nothing else.
         epochs: Passes over the training rows.
         batch_rows: Rows behind one step, of all processes together; batch statistics are of as many.
         optimizer: ``adamw``, or ``sgd`` with Nesterov momentum.
@@ -53,8 +58,10 @@ class Recipe(BaseModel):
     network: str
     arguments: dict[str, JsonValue] = {}
     normalize: tuple[Normalization, ...] = ()
-    data: str
+    data: Data
     augment: Augmentation = Augmentation()
+    class_balance: Literal["none", "sampling", "weights"] = "none"
+    standardize: bool | None = None
     epochs: Annotated[int, Field(gt=0)]
     batch_rows: Annotated[int, Field(ge=2)]
     optimizer: Literal["adamw", "sgd"] = "adamw"
@@ -78,7 +85,7 @@ def load_recipe(name: str, changes: Iterable[str] = ()) -> Recipe:
 
     Args:
         name: A name in ``training/recipes``, or the path of a ``.yaml`` file.
-        changes: ``key=value`` each, the value written as in the file.
+        changes: ``key=value`` each, the value written as in the file; ``data.folder`` is a field of a field.
 
     Raises:
         RecipeError: If there is no such recipe, or a field is unknown, missing or out of its range.
@@ -93,12 +100,33 @@ def load_recipe(name: str, changes: Iterable[str] = ()) -> Recipe:
         raise RecipeError(f"{path}: expected a YAML file that can be read: {one_line(error)}") from error
     if not isinstance(fields, dict):
         raise RecipeError(f"{path}: expected fields and their values, got {type(fields).__name__}")
+    for change in changes:
+        key, value = _parse_change(change)
+        fields = _changed(fields, key.split("."), value)
     try:
-        return Recipe.model_validate(fields | dict(_parse_change(change) for change in changes))
+        return Recipe.model_validate(fields)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in problem["loc"])
+        field = ".".join(_field(problem["loc"], fields))
         raise RecipeError(f"{path.name}: {field}: {problem['msg']}, got {problem['input']!r}") from error
+
+
+def _changed(fields: Any, keys: Sequence[str], value: Any) -> Any:  # noqa: ANN401  whatever YAML can say
+    """Fields with another value at the end of a path; what is on the way and has no fields gets them."""
+    if not keys:
+        return value
+    here = fields if isinstance(fields, dict) else {}
+    return here | {keys[0]: _changed(here.get(keys[0]), keys[1:], value)}
+
+
+def _field(place: Sequence[str | int], fields: Any) -> Iterator[str]:  # noqa: ANN401
+    """The path of a problem in the file, without the formats of data that pydantic puts between."""
+    for number, part in enumerate(place):
+        there = part in fields if isinstance(fields, dict) else isinstance(fields, list)
+        if there or number == len(place) - 1:
+            yield str(part)
+        if there:
+            fields = fields[part] if isinstance(fields, dict) or len(fields) > int(part) else None
 
 
 def _parse_change(change: str) -> tuple[str, Any]:

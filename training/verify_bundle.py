@@ -23,6 +23,7 @@ from training.loading import load_network
 from training.networks import build_network
 from training.onnx_file import FileReference, OnnxFile
 from training.references import TorchReference
+from training.standardization import place_standardization
 from training.tracing import ExampleInputs, read_signature
 
 
@@ -95,6 +96,9 @@ def _rebuild(bundle: Bundle, network: str | None, rows: Mapping[str, Tensor]) ->
     build = load_network if network else build_network
     rebuilt = build(network or described.name, described.arguments)
     normalize(rebuilt, _call(rebuilt, rows), described.normalize)
+    training = bundle.manifest.training
+    if training is not None and training.standardization is not None:
+        place_standardization(rebuilt, len(training.standardization.mean), training.standardization.eps)
     state = {name: torch.from_numpy(array) for name, array in bundle.parameters().items()}
     try:
         rebuilt.load_state_dict(state)
