@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import lightning
+import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.nn import functional
@@ -19,12 +22,17 @@ class Classifier(lightning.LightningModule):
         self.network = network
         self.recipe = recipe
         self.steps = steps
+        self._loss, self._rows = torch.zeros(()), 0
 
     def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """Cross-entropy of a batch."""
+        """Cross-entropy of a batch; an epoch's last one logs the mean over the epoch's rows."""
         values, labels = batch
         loss = functional.cross_entropy(self.network(values), labels)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(labels))
+        self._loss, self._rows = self._loss.to(loss) + len(labels) * loss.detach(), self._rows + len(labels)
+        if self.trainer.is_last_batch:
+            mean = self._loss / self._rows
+            self.log("train_loss", mean, on_step=False, on_epoch=True, prog_bar=True, batch_size=1)
+            self._loss, self._rows = torch.zeros_like(mean), 0
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
@@ -38,3 +46,11 @@ class Classifier(lightning.LightningModule):
         optimizer = make_optimizer(self.network, self.recipe)
         schedule = make_schedule(optimizer, self.recipe, steps=self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the losses of the epoch so far."""
+        checkpoint["train_loss"] = (self._loss, self._rows)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on adding to them."""
+        self._loss, self._rows = checkpoint["train_loss"]
