@@ -1,7 +1,7 @@
 """This module is where a fit keeps its checkpoints: the last two, each whole, and none that is damaged.
 
-Lightning writes and reads through it (``CheckpointIO``). What a checkpoint can't be written for, a full disk or a folder
-that lost its permissions, is told and ends no fit: the checkpoint before stays, and the next one is tried when it is due.
+Lightning writes and reads through it (``CheckpointIO``). A full disk, or a folder that lost its permissions, ends no
+fit: that the checkpoint can't be written is told, the one before stays, and the next is tried when it is due.
 """
 
 from __future__ import annotations

@@ -57,7 +57,9 @@ def fit(
     if keeping is not None:
         callbacks.append(Checkpointing(keeping, batches))
     last = None if keeping is None else keeping.checkpoints.newest()
-    events.tell("started" if last is None else "resumed", step=keeping.checkpoints.last_step or 0 if keeping else 0, steps=steps)
+    events.tell(
+        "started" if last is None else "resumed", step=keeping.checkpoints.last_step or 0 if keeping else 0, steps=steps
+    )
     was_deterministic = torch.are_deterministic_algorithms_enabled()
     with _quiet_lightning():
         trainer = lightning.Trainer(

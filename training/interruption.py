@@ -16,7 +16,7 @@ from typing import Any, Self
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Interrupted(BaseException):  # noqa: N818
+class Interrupted(BaseException):
     """A signal asked the job to leave. No ``except Exception`` on the way takes it for a failure."""
 
     def __init__(self, number: int) -> None:

@@ -57,4 +57,4 @@ class EpochEvents(Callback):
 
 def steps_done(trainer: lightning.Trainer) -> int:
     """Batches that the network was fitted to, over all epochs, the one that was just done included."""
-    return trainer.fit_loop.epoch_loop.batch_progress.total.processed
+    return trainer.fit_loop.total_batch_idx + 1

@@ -14,7 +14,7 @@ RandomState = dict[str, Any]
 
 def read_random_state() -> RandomState:
     """The states of torch on the CPU and on every GPU, of numpy and of Python."""
-    kind, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002  the one that others draw from
+    kind, keys, position, has_gauss, gauss = np.random.get_state()
     assert kind == "MT19937"
     return {
         "torch": torch.get_rng_state(),
@@ -30,5 +30,5 @@ def set_random_state(state: RandomState) -> None:
     if torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["cuda"][: torch.cuda.device_count()])
     keys, *rest = state["numpy"]
-    np.random.set_state(("MT19937", keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    np.random.set_state(("MT19937", keys.numpy().astype(np.uint32), *rest))
     random.setstate(state["python"])

@@ -54,7 +54,7 @@ def read_state(path: Path) -> dict[str, Any]:
     data = _read_intact(path)
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001  torch raises many kinds
+    except Exception as error:
         raise CheckpointError(f"{path}: expected tensors and plain values, written by this version: {error}") from error
     return state
 
