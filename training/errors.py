@@ -7,7 +7,9 @@ TrainingError
 ├── CheckpointError     a file of parameters does not fit the network
 ├── StatisticsError     population statistics can't be estimated
 ├── ExportError         the network can't be turned into a graph
-└── ImportingError      an ONNX file can't be taken in
+├── ImportingError      an ONNX file can't be taken in
+└── JobError            a job's folder can't be used as asked
+    └── JobHeld         another process works in it
 """
 
 
@@ -41,3 +43,11 @@ class ExportError(TrainingError):
 
 class ImportingError(TrainingError):
     """An ONNX file can't be taken in."""
+
+
+class JobError(TrainingError):
+    """A job's folder can't be used as asked: another job is unfinished there, or it can't be written to."""
+
+
+class JobHeld(JobError):
+    """Another process works in the job's folder."""

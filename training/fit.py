@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import logging
-import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import lightning
-from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from torch import Tensor, nn
 
 from training.averaging import MovingAverage
 from training.best_epoch import BestEpoch
+from training.checkpointing import Checkpointing, Keeping
 from training.classifier import Classifier
 from training.data import Splits
 from training.data.batches import Batches, ShuffledBatches
+from training.data.class_balance import class_weights
 from training.determinism import deterministic_kernels
 from training.divergence import Divergence
 from training.errors import RecipeError
+from training.events import Events, standard_events
 from training.precision import trainer_precision
 from training.processes import ALONE, Processes
-from training.progress import make_progress
+from training.progress import progress_callbacks
 from training.recipe import Recipe
 from training.schedules import check_schedule
+from training.stopwatch import Stopwatch
 
 VALIDATION_BATCHES = 4
 """How many times more rows than a training batch has are validated at once: they need no memory for gradients."""
@@ -36,7 +39,7 @@ class Fit:
     """What a fit took, and how well the network did at the epoch that it was left at, by moving averages.
 
     Attributes:
-        seconds: How long it took.
+        seconds: How long it took, over all runs of the job.
         epochs: After how many the network is what was left: all of them, or the best one's number.
         train_loss: Mean over the epoch's steps.
         validation_loss: Mean over the validation rows, without label smoothing.
@@ -50,75 +53,101 @@ class Fit:
     validation_accuracy: float
 
 
-def fit(
+def fit(  # noqa: PLR0913  all but three are by name, and have defaults
     network: nn.Module,
     data: Splits,
     recipe: Recipe,
     *,
-    class_weights: Tensor | None = None,
     loggers: Sequence[Logger] = (),
+    events: Events | None = None,
+    keeping: Keeping | None = None,
     processes: Processes = ALONE,
 ) -> Fit:
     """Fit a network in place, on the GPU if there is one. The same recipe gives the same weights on the same machine.
-
-    On a terminal a bar shows the progress, elsewhere one line an epoch.
 
     Args:
         network: What to fit; it is left on the CPU, in inference mode.
         data: What to fit it to, and what to validate it on.
         recipe: How.
-        class_weights: What a row counts in the loss, by its class, ``(classes,)``.
         loggers: What every epoch's measures are written to.
+        events: What is told of its progress; what suits standard error if there is nothing else.
+        keeping: Where it is kept, so that it can go on after its process has ended; nowhere if there is nothing.
         processes: How many fit it, of which this is one.
 
     Raises:
         RecipeError: If the recipe asks for what the data, the network or this machine can't give.
         DivergenceError: If the loss becomes NaN or infinite; the network is useless then.
+        CheckpointError: If a checkpoint is of another network, or of another version of this program.
+        Interrupted: If it was asked to leave; it is kept then.
     """
+    share = processes.share(recipe.batch_rows)
     batches = ShuffledBatches(
         data.train,
         recipe.batch_rows,
         seed=recipe.seed,
         augment=recipe.augment,
-        share=processes.share(recipe.batch_rows),
         balanced=recipe.class_balance == "sampling",
+        share=share,
     )
     if len(batches) == 0:
         raise RecipeError(f"batch_rows: expected at most {len(data.train)}, all training rows, got {recipe.batch_rows}")
     check_schedule(recipe)
     steps = recipe.epochs * len(batches)
-    progress = make_progress()
+    events, stopwatch = events or standard_events(), Stopwatch()
     best = None if recipe.patience_epochs is None else BestEpoch(network, recipe.patience_epochs)
+    watching = [
+        stopwatch,
+        *progress_callbacks(events, batch_rows=recipe.batch_rows, steps=steps),
+        *_what_watches(network, recipe, best),
+    ]
+    if keeping is not None:
+        watching.append(Checkpointing(keeping, batches))
+    newest = None if keeping is None else keeping.checkpoints.newest()
+    events.tell(
+        "started" if newest is None else "resumed",
+        step=keeping.checkpoints.last_step or 0 if keeping else 0,
+        steps=steps,
+    )
     with _quiet_lightning(), deterministic_kernels():
         trainer = lightning.Trainer(
             max_epochs=recipe.epochs,
             precision=trainer_precision(recipe),
             gradient_clip_val=recipe.max_gradient_norm,
-            callbacks=[progress, *_what_watches(network, recipe, best)],
-            enable_progress_bar=isinstance(progress, TQDMProgressBar),
+            callbacks=watching,
+            plugins=[] if keeping is None else [keeping.checkpoints],
+            enable_progress_bar=events.form == "bar",
             logger=list(loggers),
             log_every_n_steps=len(batches),  # what is logged is of an epoch
-            enable_checkpointing=False,
+            enable_checkpointing=keeping is not None,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             deterministic=True,
             devices=processes.devices,
-            num_nodes=processes.nodes,
             strategy=processes.strategy(),
         )
-        started = time.monotonic()
         trainer.fit(
             Classifier(
-                network, recipe, steps=steps, class_weights=class_weights, normalization=processes.normalization()
+                network,
+                recipe,
+                steps=steps,
+                class_weights=_class_weights(data, recipe),
+                normalization=processes.normalization(),
             ),
             train_dataloaders=batches,
-            val_dataloaders=Batches(processes.part(data.validation), VALIDATION_BATCHES * recipe.batch_rows),
+            val_dataloaders=Batches(share.rows_of(data.validation), VALIDATION_BATCHES * recipe.batch_rows),
+            ckpt_path=newest,
+            weights_only=True,
         )
-        seconds = time.monotonic() - started
     network.cpu().eval()
     if best is not None:
-        return _figures(seconds, best.epochs, best.metrics)
-    return _figures(seconds, recipe.epochs, {name: float(value) for name, value in trainer.callback_metrics.items()})
+        return _figures(stopwatch.seconds, best.epochs, best.metrics)
+    return _figures(
+        stopwatch.seconds, recipe.epochs, {name: float(value) for name, value in trainer.callback_metrics.items()}
+    )
+
+
+def _class_weights(data: Splits, recipe: Recipe) -> Tensor | None:
+    return class_weights(data.train.labels, len(data.labels)) if recipe.class_balance == "weights" else None
 
 
 def _what_watches(network: nn.Module, recipe: Recipe, best: BestEpoch | None) -> list[Callback]:
@@ -141,5 +170,14 @@ class _quiet_lightning(warnings.catch_warnings):  # noqa: N801  it is used as a 
     def __enter__(self) -> None:
         super().__enter__()
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-        for message in (".*does not have many workers", ".*GPU available but not used", ".*LeafSpec.* is deprecated"):
+        for message in _NOTES:
             warnings.filterwarnings("ignore", message)
+
+
+_NOTES = (
+    ".*does not have many workers",
+    ".*GPU available but not used",
+    ".*LeafSpec.* is deprecated",
+    ".*your dataloader is not resumable",  # it is: by its place, see training/checkpointing.py
+    ".*Grad strides do not match bucket view strides",  # of kernels of one pixel: a copy of a few bytes
+)

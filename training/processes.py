@@ -1,8 +1,7 @@
 """This module is several processes that fit one network: each takes its share of every batch.
 
-The command starts the others itself (``--processes``), with its own command line; or ``torchrun`` has started all of
-them, on one machine or several. What comes of a fit depends on the batch, not on how many processes share it, but for
-the order in which float32 is added up.
+The command starts the others (``--processes``), with its own command line, when the fit begins. What comes of a fit
+depends on the batch, not on how many processes share it, but for the order in which numbers are added up.
 """
 
 from __future__ import annotations
@@ -26,39 +25,14 @@ from training.synchronized import SynchronizedBatchNorm
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """How many processes fit a network, and on how many machines.
+    """So many processes of this machine that fit a network together, of which this is one."""
 
-    Attributes:
-        per_node: Processes on every machine.
-        nodes: Machines.
-    """
-
-    per_node: int = 1
-    nodes: int = 1
-
-    @classmethod
-    def wanted(cls, processes: int) -> Processes:
-        """So many on this machine; those of ``torchrun`` where it has started this one.
-
-        Raises:
-            RecipeError: If ``torchrun`` has started another number than is wanted.
-        """
-        if "TORCHELASTIC_RUN_ID" not in os.environ:
-            return cls(processes)
-        started = cls(int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["GROUP_WORLD_SIZE"]))
-        if processes not in (1, started.count):
-            raise RecipeError(f"--processes: expected {started.count}, as torchrun has started, got {processes}")
-        return started
+    count: int = 1
 
     @property
     def devices(self) -> int | Literal["auto"]:
-        """How many devices of this machine Lightning is to use; one process finds a GPU by itself."""
-        return "auto" if self.count == 1 else self.per_node
-
-    @property
-    def count(self) -> int:
-        """Processes on all machines."""
-        return self.per_node * self.nodes
+        """How many devices Lightning is to use; one process finds a GPU by itself."""
+        return "auto" if self.count == 1 else self.count
 
     def strategy(self) -> Strategy | str:
         """How Lightning is to run them."""
@@ -75,10 +49,6 @@ class Processes:
             raise RecipeError(f"batch_rows: expected a multiple of {self.count} processes, got {batch_rows}")
         return Share(rank(), self.count)
 
-    def part(self, rows: LabelledRows) -> LabelledRows:
-        """Which rows this process goes through where all together go through all of them once."""
-        return rows if self.count == 1 else rows.select(Share(rank(), self.count).of(torch.arange(len(rows))))
-
     def normalization(self) -> SynchronizedBatchNorm | nullcontext[None]:
         """In this context batch statistics are those of the whole batch."""
         return nullcontext() if self.count == 1 else SynchronizedBatchNorm()
@@ -88,8 +58,15 @@ ALONE = Processes()
 
 
 def rank() -> int:
-    """The number of this process; the one numbered 0 speaks for all."""
-    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")))
+    """The number of this process; the one numbered 0 started the others, and speaks for all."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def part_of(rows: LabelledRows) -> LabelledRows:
+    """Which rows this process goes through, where all that are at work now go through all of them once."""
+    if not distributed.is_initialized():
+        return rows
+    return Share(distributed.get_rank(), distributed.get_world_size()).rows_of(rows)
 
 
 def merge_over_processes(moments: Moments) -> Moments:

@@ -8,6 +8,7 @@ from tests.training.blobs import STEPS, network, recipe, splits, state
 from tests.training.lightning_runs import CheckpointAt, Trajectory, run, same
 from training.averaging import MovingAverage
 from training.best_epoch import BestEpoch
+from training.data.batches import read_all
 from training.fit import fit
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*(does not have many workers|LeafSpec|not resumable).*")
@@ -96,6 +97,6 @@ def test_a_fit_tells_which_epoch_it_left() -> None:
     figures = fit(mlp, splits(), recipe(epochs=6, learning_rate=50.0, schedule="constant", patience_epochs=1))
 
     with torch.no_grad():
-        loss = torch.nn.functional.cross_entropy(mlp(splits().validation.values), splits().validation.labels)
+        loss = torch.nn.functional.cross_entropy(mlp(read_all(splits().validation)), splits().validation.labels)
     assert figures.epochs < 6
     assert figures.validation_loss == pytest.approx(float(loss), rel=1e-5)

@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tests.training.blobs import CLASSES, blobs, network, recipe, splits, state
+from tests.training.blobs import CLASSES, FEATURES, blobs, network, recipe, splits, state
 from training.classifier import Classifier
+from training.data import Rows, Splits
+from training.data.batches import read_all
 from training.fit import fit
 
 
@@ -40,16 +42,20 @@ def test_weights_of_one_change_no_loss() -> None:
     torch.testing.assert_close(weighted.training_step(batch), plain.training_step(batch))
 
 
-def test_a_class_of_no_weight_is_not_learned() -> None:
-    mlp, data = network(), splits()
+def test_weights_have_a_rare_class_found_that_overlaps_another() -> None:
+    """Of 220 rows 20 are of the rare class, a deviation and a half off: by number alone they are hardly ever bet on."""
+    generator = torch.Generator().manual_seed(7)
+    labels = (torch.arange(220) % 11 == 0).long()
+    rows = Rows(torch.randn(220, FEATURES, generator=generator) + 0.75 * labels[:, None], labels)
+    found = []
 
-    fit(mlp, data, recipe(epochs=6), class_weights=torch.tensor([0.0, 1.5, 1.5]))
+    for balance in ("none", "weights"):
+        mlp = network()
+        fit(mlp, Splits("rare", ("a", "b", "c"), rows, rows, rows), recipe(epochs=6, class_balance=balance))
+        with torch.no_grad():
+            found.append(int((mlp(rows.values).argmax(dim=1) == 1)[labels == 1].sum()))
 
-    with torch.no_grad():
-        predicted = mlp(data.test.values).argmax(dim=1)
-    of_none = predicted[data.test.labels == 0]
-    assert (predicted == data.test.labels)[data.test.labels > 0].all()
-    assert (of_none != 0).any()
+    assert found[1] >= found[0] + 5
 
 
 def test_the_validation_loss_is_that_of_the_network_without_smoothing() -> None:
@@ -58,7 +64,7 @@ def test_the_validation_loss_is_that_of_the_network_without_smoothing() -> None:
     figures = fit(mlp, data, recipe(label_smoothing=0.2))
 
     with torch.no_grad():
-        loss = functional.cross_entropy(mlp(data.validation.values), data.validation.labels)
+        loss = functional.cross_entropy(mlp(read_all(data.validation)), data.validation.labels)
     assert figures.validation_loss == pytest.approx(float(loss), rel=1e-5)  # another cut into batches
 
 
@@ -68,7 +74,7 @@ def test_smoothed_labels_keep_a_network_from_being_sure() -> None:
     for mlp, smoothing in ((sure, 0.0), (careful, 0.3)):
         fit(mlp, splits(), recipe(epochs=8, label_smoothing=smoothing))
 
-    rows = splits().test.values
+    rows = read_all(splits().test)
     with torch.no_grad():
         confidence = [float(mlp(rows).softmax(dim=1).amax(dim=1).mean()) for mlp in (sure, careful)]
     # at 0.3 the loss is lowest where the right class has 0.8

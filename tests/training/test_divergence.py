@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from tests.training.blobs import CLASSES, FEATURES, network, recipe, splits
 from tests.training.lightning_runs import CheckpointAt, run
+from training.data import Rows
 from training.divergence import Divergence
 from training.errors import DivergenceError
 from training.fit import fit
@@ -57,6 +58,7 @@ def test_the_first_layer_that_blew_up_is_named_with_its_figures_of_before() -> N
 def test_layers_are_told_in_the_order_of_the_forward_pass() -> None:
     """A row that is infinite reaches both layers, and `first` before `last`, though it is declared behind it."""
     data = splits()
+    assert isinstance(data.train, Rows)
     data.train.values[:, 0] = torch.inf
 
     with pytest.raises(DivergenceError, match=r"; first is the first layer whose statistics are not finite$"):
