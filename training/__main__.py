@@ -16,6 +16,7 @@ from models.bundle import Bundle
 from models.errors import BundleError, ModelsError
 from models.store import Store
 from training.errors import TrainingError
+from training.threads import choose_threads
 
 ONLY_TRAINING = frozenset({"lightning", "sklearn", "torch", "yaml"})
 """What an environment that was made to serve lacks; commands that need none of it work there too."""
@@ -24,9 +25,7 @@ ONLY_TRAINING = frozenset({"lightning", "sklearn", "torch", "yaml"})
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and say how it went; ``arguments`` are those of the process if none are given."""
     options = _parser().parse_args(arguments)
-    # By default the threads of OpenMP spin while they wait for each other. Where something else wants the same cores a
-    # fit takes several times as long for it; the weights are the same. It has to be said before torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    choose_threads(os.environ)  # before torch is imported
     try:
         options.command(options)
         sys.stdout.flush()
