@@ -5,18 +5,16 @@ from __future__ import annotations
 from importlib import metadata
 
 import lightning
-import numpy as np
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
 from folding.errors import one_line
-from folding.folded import FoldedGraph
 from folding.proof import draft
 from models.bundle import Bundle
 from models.manifest import TrainingRecord
 from models.store import Store
-from training.data import Rows, Splits, load_data
+from training.accuracy import served_accuracy
+from training.data import Splits, load_data
 from training.errors import RecipeError
 from training.fit import fit
 from training.networks import build_network
@@ -91,13 +89,6 @@ def _refuse_misfit(network: nn.Module, data: Splits, recipe: Recipe) -> None:
     expected = (len(rows), len(data.labels))
     if found != expected:
         raise RecipeError(f"network {recipe.network}: expected logits of shape {expected} for two rows, got {found}")
-
-
-def served_accuracy(graph: FoldedGraph, rows: Rows) -> float:
-    """Share of rows that the folded graph, run by ONNX Runtime, gives the largest logit of their label."""
-    session = onnxruntime.InferenceSession(graph.model, providers=["CPUExecutionProvider"])
-    (logits,) = session.run(None, {graph.inputs[0].name: rows.values.numpy()})
-    return float((np.argmax(logits, axis=1) == rows.labels.numpy()).mean())
 
 
 def _answers(network: nn.Module, rows: Tensor) -> Tensor:

@@ -14,9 +14,10 @@ from folding.proof import draft
 from models.bundle import Bundle
 from models.manifest import TrainingRecord
 from models.store import Store
+from training.accuracy import served_accuracy
 from training.data import Rows, Splits
 from training.fit import fit
-from training.job import INPUT_NAME, OUTPUT_NAME, STATISTICS_BATCH_ROWS, served_accuracy
+from training.job import INPUT_NAME, OUTPUT_NAME, STATISTICS_BATCH_ROWS
 from training.networks import build_network
 from training.population import estimate_population_statistics
 from training.publishing import describe, export_network, parameter_arrays
