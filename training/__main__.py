@@ -8,15 +8,19 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from folding.errors import GraphError
-from models.bundle import Bundle
-from models.errors import BundleError, ModelsError
+from models.errors import ModelsError
 from models.store import Store
+from training.bundle_commands import add_bundle_commands
 from training.errors import TrainingError
 from training.threads import choose_threads
+
+if TYPE_CHECKING:
+    from models.draft import BundleDraft
 
 ONLY_TRAINING = frozenset({"lightning", "sklearn", "torch", "yaml"})
 """What an environment that was made to serve lacks; commands that need none of it work there too."""
@@ -80,6 +84,23 @@ def _parser() -> argparse.ArgumentParser:
     _add_publishing(export)
     export.set_defaults(command=_export)
 
+    statistics = commands.add_parser(
+        "statistics", help="re-estimate the statistics of a checkpoint from rows, and write them to another"
+    )
+    statistics.add_argument("checkpoint", type=Path, help="a network's parameters, as `export --checkpoint` takes them")
+    statistics.add_argument("output", type=Path, help="where to write them with the new statistics, as torch.save does")
+    statistics.add_argument("--recipe", help="the network is of this recipe, and the rows are those it is fitted to")
+    statistics.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes", help="as in fit")
+    statistics.add_argument("--network", help="the network, as in export, where it is of no recipe")
+    statistics.add_argument(
+        "--argument", action="append", default=[], metavar="KEY=VALUE", dest="arguments", help="as in export"
+    )
+    statistics.add_argument("--rows", type=Path, metavar="FILE.npz", help="rows like those it was fitted to: one array")
+    statistics.add_argument(
+        "--batch-rows", type=int, default=512, metavar="N", help="run together; the result is the same (default: 512)"
+    )
+    statistics.set_defaults(command=_statistics)
+
     import_ = commands.add_parser("import", help="fold, verify and publish an ONNX file made elsewhere")
     import_.add_argument("file", type=Path, help="the ONNX file")
     import_.add_argument("--rows", type=Path, metavar="FILE.npz", help="real rows to verify with: one array an input")
@@ -102,6 +123,8 @@ def _parser() -> argparse.ArgumentParser:
     recalibrate.add_argument("--dry-run", action="store_true", help="report, and publish nothing")
     recalibrate.set_defaults(command=_recalibrate)
 
+    add_bundle_commands(commands)
+
     networks = commands.add_parser("networks", help="list the networks that have a name here")
     networks.set_defaults(command=_networks)
 
@@ -123,6 +146,7 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
 
 def _add_publishing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", required=True, help="what to publish it as")
+    parser.add_argument("--dry-run", action="store_true", help="fold, verify and report, and publish nothing")
     parser.add_argument(
         "--fold",
         choices=("fast", "complete"),
@@ -144,25 +168,44 @@ def _fit(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from training import report
-    from training.command_export import export_named
+    from training.command_export import draft_named
 
-    report.print_bundle(export_named(options))
+    _publish(draft_named, options)
+
+
+def _statistics(options: argparse.Namespace) -> None:
+    from training import report
+    from training.command_statistics import reestimate_named
+
+    made = reestimate_named(options)
+    report.print_changes(made.layers)
+    print(f"wrote {options.output}, its statistics those of {made.rows} rows")
 
 
 def _import(options: argparse.Namespace) -> None:
-    from training import report
-    from training.import_onnx import import_onnx
+    from training.import_onnx import draft_import
 
-    bundle = import_onnx(
-        options.file,
-        store=Store(options.store),
-        name=options.name,
-        fold=options.fold,
-        rows=options.rows,
-        allow_untrained=options.allow_untrained,
-    )
-    report.print_bundle(bundle)
+    def make(options: argparse.Namespace) -> BundleDraft:
+        return draft_import(
+            options.file,
+            name=options.name,
+            fold=options.fold,
+            rows=options.rows,
+            allow_untrained=options.allow_untrained,
+        )
+
+    _publish(make, options)
+
+
+def _publish(make: Callable[[argparse.Namespace], BundleDraft], options: argparse.Namespace) -> None:
+    from training import report
+
+    store = Store(options.store)
+    store.versions(options.name)  # refuses a name that no model can have, before the work
+    made = make(options)
+    report.print_proof(made)
+    if not options.dry_run:
+        print(f"published {store.publish(made).path}")
 
 
 def _recalibrate(options: argparse.Namespace) -> None:
@@ -185,12 +228,10 @@ def _networks(options: argparse.Namespace) -> None:
 
 def _verify(options: argparse.Namespace) -> None:
     from training import report
+    from training.named_bundles import open_folder
     from training.verify_bundle import verify_bundle
 
-    try:
-        bundle = Bundle.open(options.bundle)
-    except BundleError as error:
-        raise BundleError(f"{options.bundle}: {error}") from error
+    bundle = open_folder(options.bundle)
     record = verify_bundle(bundle, options.network)
     report.print_layers(bundle.manifest.layers)
     report.print_verification(record)
