@@ -92,9 +92,8 @@ def _tensors(records: tuple[TensorRecord, ...]) -> str:
 def _print_training(record: TrainingRecord) -> None:
     rows = ", ".join(f"{count:,} {split}" for split, count in record.data.rows.items())
     libraries = ", ".join(f"{name} {version}" for name, version in record.libraries.items())
-    print(
-        f"training: {record.data.name} ({rows}; SHA-256 {record.data.sha256[:12]}), {record.seconds:g} s, {libraries}"
-    )
+    print(f"data: {record.data.name}, {rows} rows, SHA-256 {record.data.sha256[:12]}")
+    print(f"fitted in {record.seconds:g} s, by {libraries}")
     print(f"statistics: of {record.rows:,} rows")
     print(f"served accuracy and loss: {format_metrics(record.metrics)}")
 
@@ -118,11 +117,7 @@ def _print_layers(layers: list[tuple[LayerRecord, NormalizationLayer, MovingAver
         ]
         print_table(("layer", "max |z|", "min r", "max r"), rows)
     found = [(record.name, flag) for record, layer, average in layers for flag in _flags(record, layer, average)]
-    print(
-        f"health: {len(found)} findings in {len(layers)} layers"
-        if found
-        else f"health: {len(layers)} layers, no finding"
-    )
+    print(f"health: {len(layers)} layers, {len(found)} findings")
     for name, flag in found:
         print(f"  {name}: {flag.flag}: {flag.message}")
 

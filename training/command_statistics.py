@@ -43,6 +43,8 @@ def reestimate_named(options: argparse.Namespace) -> Reestimated:
     Raises:
         TrainingError, GraphError: If any of it can't be done; nothing is written then.
     """
+    if options.batch_rows < 1:
+        raise RecipeError(f"--batch-rows: expected at least 1, got {options.batch_rows}")
     network = _network(options)
     load_checkpoint(network, options.checkpoint)
     network.eval()
