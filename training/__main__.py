@@ -1,4 +1,4 @@
-"""This module is the command ``bntrain``: fit, export, import, recalibrate, verify; what is made is in the store.
+"""This module is the command ``bntrain``: a fit, and every step after it by itself; what is made is in the store.
 
 Exit codes: 0 done, 1 it can't be done (one sentence on stderr says why), 2 the command line was not understood.
 """

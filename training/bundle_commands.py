@@ -106,5 +106,8 @@ def _publish(options: argparse.Namespace) -> None:
 
 
 def _publish_candidate(store: Store, made: Publishable, *, dry_run: bool) -> None:
-    if not dry_run:
-        print(f"published {store.publish_candidate(made).path}; it answers by default once it is promoted")
+    if dry_run:
+        return
+    path = store.publish_candidate(made).path
+    only = len(store.versions(made.name)) == 1
+    print(f"published {path}; it answers by default{'' if only else ' once it is promoted'}")

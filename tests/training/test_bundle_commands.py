@@ -127,6 +127,14 @@ def test_publish_copies_a_version_into_another_store(
     assert capsys.readouterr().out.splitlines()[0] == f"published {production.bundle_path('tiny', 1)}"
 
 
+def test_a_candidate_that_is_the_only_version_is_said_to_answer(
+    bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["publish", str(bundle.path), "--store", str(tmp_path / "production"), "--candidate"])
+
+    assert capsys.readouterr().out == f"published {tmp_path / 'production' / 'tiny' / '1'}; it answers by default\n"
+
+
 def test_publish_wants_to_know_where_to(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
