@@ -76,5 +76,10 @@ class _quiet_lightning(warnings.catch_warnings):  # noqa: N801  it is used as a 
     def __enter__(self) -> None:
         super().__enter__()
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-        for message in (".*does not have many workers", ".*GPU available but not used", ".*LeafSpec.* is deprecated"):
+        for message in (
+            ".*does not have many workers",
+            ".*GPU available but not used",
+            ".*LeafSpec.* is deprecated",
+            ".*in eval mode at the start of training",  # a standardization is
+        ):
             warnings.filterwarnings("ignore", message)
