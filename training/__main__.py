@@ -17,7 +17,7 @@ from models.errors import BundleError, ModelsError
 from models.store import Store
 from training.errors import TrainingError
 
-ONLY_TRAINING = frozenset({"lightning", "sklearn", "torch", "yaml"})
+ONLY_TRAINING = frozenset({"PIL", "lightning", "pyarrow", "sklearn", "torch", "yaml"})
 """What an environment that was made to serve lacks; commands that need none of it work there too."""
 
 

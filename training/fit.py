@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from torch import nn
 
 from training.classifier import Classifier
-from training.data import Splits
+from training.data import LabelledRows, Splits
 from training.data.batches import Batches, ShuffledBatches
 from training.errors import RecipeError
 from training.progress import make_progress
@@ -29,7 +29,7 @@ class Fit:
     validation_accuracy: float
 
 
-def fit(network: nn.Module, data: Splits, recipe: Recipe) -> Fit:
+def fit(network: nn.Module, data: Splits[LabelledRows], recipe: Recipe) -> Fit:
     """Fit a network in place. The same recipe gives the same weights on the same machine.
 
     On a terminal a bar shows the progress, elsewhere one line an epoch.

@@ -84,7 +84,7 @@ def run(recipe: Recipe, store: Store) -> Bundle:
     )
 
 
-def _refuse_misfit(network: nn.Module, data: Splits, recipe: Recipe) -> None:
+def _refuse_misfit(network: nn.Module, data: Splits[LabelledRows], recipe: Recipe) -> None:
     """Refuse a network that does not take the data's rows, or gives other than a logit a label, before it is fitted."""
     rows = data.train.read(torch.arange(2))
     network.eval()  # a look, which must not move the statistics

@@ -120,7 +120,8 @@ def place_standardization(network: nn.Module, record: StandardizationRecord) -> 
     It is a part of the network more, and the names of all others stay; a hook has it take what the network is given.
     """
     channels = len(record.mean)
-    network.add_module(OFFSET, nn.Identity() if record.offset is None else Offset(channels))
+    offset = nn.Identity() if record.offset is None else Offset(channels)
+    network.add_module(OFFSET, offset.train(network.training))
     network.add_module(LAYER, Standardization(channels, eps=record.eps))
     network.register_forward_pre_hook(_standardize, with_kwargs=True)
 
