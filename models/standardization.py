@@ -20,16 +20,19 @@ class StandardizationRecord(Record):
         mean: Of the training rows, one a column.
         deviation: The square root of their variance, not counting ``eps``.
         eps: What is added to every variance.
+        offset: What is subtracted first, where a mean is many deviations from 0: the layer sees the rest. Null where
+            no mean is.
     """
 
     columns: tuple[str, ...] | None
     mean: Annotated[tuple[float, ...], Field(min_length=1)]
     deviation: tuple[Annotated[float, Field(gt=0)], ...]
     eps: Annotated[float, Field(gt=0)]
+    offset: tuple[float, ...] | None
 
     @model_validator(mode="after")
     def _has_figures_of_every_column(self) -> StandardizationRecord:
-        lengths = {len(field) for field in (self.columns, self.mean, self.deviation) if field is not None}
+        lengths = {len(field) for field in (self.columns, self.mean, self.deviation, self.offset) if field is not None}
         if len(lengths) > 1:
-            raise ValueError("expected columns, mean and deviation to be of one length")
+            raise ValueError("expected columns, mean, deviation and offset to be of one length")
         return self

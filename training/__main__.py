@@ -23,7 +23,7 @@ from training.threads import choose_threads
 if TYPE_CHECKING:
     from models.draft import BundleDraft
 
-ONLY_TRAINING = frozenset({"lightning", "sklearn", "torch", "yaml"})
+ONLY_TRAINING = frozenset({"PIL", "lightning", "pyarrow", "sklearn", "torch", "yaml"})
 """What an environment that was made to serve lacks; commands that need none of it work there too."""
 
 

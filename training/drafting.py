@@ -15,7 +15,7 @@ from models.manifest import TrainingRecord
 from models.moving_average import MovingAverage
 from models.standardization import StandardizationRecord
 from training.accuracy import served_accuracy
-from training.data import Splits
+from training.data import LabelledRows, Splits
 from training.data.batches import ValueBatches, read_evenly
 from training.fit import Fit
 from training.normalization import read_moving_averages
@@ -52,7 +52,7 @@ class Fitted:
 
 
 def with_population_statistics(
-    network: nn.Module, data: Splits, figures: Fit, standardization: StandardizationRecord | None
+    network: nn.Module, data: Splits[LabelledRows], figures: Fit, standardization: StandardizationRecord | None
 ) -> Fitted:
     """Replace the statistics that a fit has left by those of all training rows; all processes do it together.
 
@@ -64,7 +64,7 @@ def with_population_statistics(
     return Fitted(network, figures, moving_averages, len(data.train), standardization)
 
 
-def draft_fitted(fitted: Fitted, data: Splits, recipe: Recipe, tell: Tell) -> BundleDraft:
+def draft_fitted(fitted: Fitted, data: Splits[LabelledRows], recipe: Recipe, tell: Tell) -> BundleDraft:
     """Fold, verify and calibrate a fitted network with held-out rows, and measure how well it will answer.
 
     Args:

@@ -16,7 +16,7 @@ from training.averaging import MovingAverage
 from training.best_epoch import BestEpoch
 from training.checkpointing import Checkpointing, Keeping
 from training.classifier import Classifier
-from training.data import Splits
+from training.data import LabelledRows, Splits
 from training.data.batches import Batches, ShuffledBatches
 from training.data.class_balance import class_weights
 from training.determinism import deterministic_kernels
@@ -55,7 +55,7 @@ class Fit:
 
 def fit(  # noqa: PLR0913  all but three are by name, and have defaults
     network: nn.Module,
-    data: Splits,
+    data: Splits[LabelledRows],
     recipe: Recipe,
     *,
     loggers: Sequence[Logger] = (),
@@ -146,7 +146,7 @@ def fit(  # noqa: PLR0913  all but three are by name, and have defaults
     )
 
 
-def _class_weights(data: Splits, recipe: Recipe) -> Tensor | None:
+def _class_weights(data: Splits[LabelledRows], recipe: Recipe) -> Tensor | None:
     return class_weights(data.train.labels, len(data.labels)) if recipe.class_balance == "weights" else None
 
 
@@ -179,6 +179,7 @@ _NOTES = (
     ".*does not have many workers",
     ".*GPU available but not used",
     ".*LeafSpec.* is deprecated",
+    ".*in eval mode at the start of training",  # a standardization is
     ".*your dataloader is not resumable",  # it is: by its place, see training/checkpointing.py
     ".*It is recommended to use `self.log",  # what is logged has been added up over the processes
     ".*`broadcast_buffers` is deprecated",  # what takes its place, torch 2.9 has not

@@ -9,7 +9,7 @@ from torch import nn
 
 from training.checkpointing import Keeping
 from training.checkpoints import Checkpoints
-from training.data import Splits
+from training.data import LabelledRows, Splits
 from training.errors import CheckpointError
 from training.fit import Fit, fit
 from training.interruption import Interruption
@@ -39,7 +39,9 @@ class Runs:
     loggers: Sequence[str] = ()
 
 
-def kept_fit(network: nn.Module, data: Splits, recipe: Recipe, runs: Runs, processes: Processes = ALONE) -> Fit:
+def kept_fit(
+    network: nn.Module, data: Splits[LabelledRows], recipe: Recipe, runs: Runs, processes: Processes = ALONE
+) -> Fit:
     """Fit a network in place, go on fitting it, or take what an earlier run fitted. The numbers are the same.
 
     Raises:

@@ -8,7 +8,7 @@ from torch import nn
 
 from folding.errors import one_line
 from models.standardization import StandardizationRecord
-from training.data import Splits
+from training.data import LabelledRows, Splits
 from training.data.batches import ValueBatches
 from training.errors import RecipeError
 from training.initialization import start_blocks_at_zero
@@ -20,7 +20,7 @@ from training.standardization import standardize
 BATCH_ROWS = 512
 
 
-def prepare(recipe: Recipe, data: Splits) -> tuple[nn.Module, StandardizationRecord | None]:
+def prepare(recipe: Recipe, data: Splits[LabelledRows]) -> tuple[nn.Module, StandardizationRecord | None]:
     """Build a recipe's network, from its seed, with its changes of where it normalizes, in training mode.
 
     Returns:
@@ -40,7 +40,7 @@ def prepare(recipe: Recipe, data: Splits) -> tuple[nn.Module, StandardizationRec
     return network, standardize(network, ValueBatches(data.train, BATCH_ROWS), data.columns)
 
 
-def _refuse_misfit(network: nn.Module, data: Splits, recipe: Recipe) -> None:
+def _refuse_misfit(network: nn.Module, data: Splits[LabelledRows], recipe: Recipe) -> None:
     """Refuse a network that does not take the data's rows, or gives other than a logit a label, before it is fitted."""
     rows = data.train.read(torch.arange(2))
     network.eval()  # a look, which must not move the statistics

@@ -98,7 +98,7 @@ def _rebuild(bundle: Bundle, network: str | None, rows: Mapping[str, Tensor]) ->
     normalize(rebuilt, _call(rebuilt, rows), described.normalize)
     training = bundle.manifest.training
     if training is not None and training.standardization is not None:
-        place_standardization(rebuilt, len(training.standardization.mean), training.standardization.eps)
+        place_standardization(rebuilt, training.standardization)
     state = {name: torch.from_numpy(array) for name, array in bundle.parameters().items()}
     try:
         rebuilt.load_state_dict(state)

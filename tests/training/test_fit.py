@@ -4,7 +4,6 @@ from torch import nn
 
 from training.classifier import Classifier
 from training.data import Rows, Splits
-from training.data.batches import read_all
 from training.errors import TrainingError
 from training.fit import Fit, fit
 from training.networks.mlp import MLP
@@ -57,7 +56,7 @@ def test_a_fit_learns_what_can_be_separated(data: Splits) -> None:
     figures = fit(mlp, data, recipe())
 
     with torch.no_grad():
-        accuracy = (mlp(read_all(data.test)).argmax(dim=1) == data.test.labels).float().mean()
+        accuracy = (mlp(data.test.values).argmax(dim=1) == data.test.labels).float().mean()
     # 4 standard deviations to the border between any two classes: of 30 rows, one is allowance enough
     assert accuracy >= 29 / 30
     assert figures.validation_accuracy >= 29 / 30
@@ -77,7 +76,7 @@ def test_the_accuracy_of_a_fit_is_that_of_its_network(data: Splits) -> None:
     figures = fit(mlp, data, recipe(epochs=1))
 
     with torch.no_grad():
-        accuracy = (mlp(read_all(data.validation)).argmax(dim=1) == data.validation.labels).float().mean()
+        accuracy = (mlp(data.validation.values).argmax(dim=1) == data.validation.labels).float().mean()
     # a mean of means over batches, in float32
     assert figures.validation_accuracy == pytest.approx(float(accuracy), rel=1e-6)
     assert figures.seconds > 0

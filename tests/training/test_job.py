@@ -30,8 +30,7 @@ from tests.damage import replace_arrays
 from tests.drafts import draft
 from tests.training.examples import short_recipe
 from training import job
-from training.data import LabelledRows, load_data
-from training.data.batches import read_all
+from training.data import Rows, load_data
 from training.errors import RecipeError
 from training.networks import NETWORKS, build_network
 from training.networks.mlp import MLP
@@ -59,10 +58,10 @@ class Slow(MLP):
             layer.momentum = 0.001
 
 
-def accuracy(bundle: Bundle, rows: LabelledRows) -> float:
+def accuracy(bundle: Bundle, rows: Rows) -> float:
     """Share of rows that the bundle's graph, run by itself, answers right."""
     session = onnxruntime.InferenceSession(bundle.model_path, providers=["CPUExecutionProvider"])
-    (logits,) = session.run(["logits"], {"image": read_all(rows).numpy()})
+    (logits,) = session.run(["logits"], {"image": rows.values.numpy()})
     right = [int(answer.argmax()) == int(label) for answer, label in zip(logits, rows.labels, strict=True)]
     return sum(right) / len(right)
 
@@ -114,7 +113,7 @@ def test_the_manifest_says_how_the_model_was_made(short: Bundle) -> None:
 
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_the_accuracies_are_those_of_the_published_graph(short: Bundle, split: str) -> None:
-    rows: LabelledRows = getattr(load_data("digits"), split)
+    rows: Rows = getattr(load_data("digits"), split)
 
     measured = accuracy(short, rows)
 
@@ -127,7 +126,7 @@ def test_the_sample_is_real_rows_and_the_network_s_answers(short: Bundle) -> Non
 
     with torch.no_grad():
         answers = rebuilt(short)(torch.from_numpy(sample.inputs["image"])).numpy()
-    test = read_all(load_data("digits").test).numpy()
+    test = load_data("digits").test.values.numpy()
     np.testing.assert_array_equal(sample.inputs["image"], test[: len(sample.inputs["image"])])
     np.testing.assert_array_equal(sample.outputs["logits"], answers)
 
@@ -135,7 +134,7 @@ def test_the_sample_is_real_rows_and_the_network_s_answers(short: Bundle) -> Non
 def test_it_is_verified_and_calibrated_with_all_rows_that_were_held_out(short: Bundle) -> None:
     data, calibration = load_data("digits"), short.calibration()
 
-    held_out = len(data.test) + len(data.validation)
+    held_out = len(data.test.values) + len(data.validation.values)
     assert [check.num_rows for check in short.manifest.verification.checks if check.rows == "real"] == [held_out]
     assert calibration is not None
     assert calibration.rows == held_out
@@ -144,7 +143,7 @@ def test_it_is_verified_and_calibrated_with_all_rows_that_were_held_out(short: B
 def test_the_published_statistics_are_those_of_all_training_rows(short: Bundle) -> None:
     network = rebuilt(short)
 
-    estimate_population_statistics(network, [read_all(load_data("digits").train)])
+    estimate_population_statistics(network, [load_data("digits").train.values])
 
     layers = normalization_layers(network)
     for layer in short.normalization():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, overload
 
 from pydantic import Discriminator, Tag
 
@@ -53,7 +53,11 @@ Data = Annotated[
 """What a recipe says of its data: a name of ``DATA``, or a format and its fields."""
 
 
-def load_data(data: Data) -> Splits:
+@overload
+def load_data(data: str) -> Splits: ...
+@overload
+def load_data(data: Data) -> Splits[LabelledRows]: ...
+def load_data(data: Data) -> Splits[LabelledRows]:
     """Load a data set by its name, or by its format and where it is.
 
     Raises:

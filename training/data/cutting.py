@@ -49,7 +49,7 @@ def make_splits(
     split: Split,
     *,
     columns: tuple[str, ...] | None = None,
-) -> Splits:
+) -> Splits[LabelledRows]:
     """A data set of the parts that there are; what is missing is cut out of its training rows.
 
     Args:

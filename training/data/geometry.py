@@ -50,7 +50,7 @@ def shifted(images: Tensor, reach: int, border: Border, chances: Tensor) -> Tens
 def transformed(images: Tensor, motion: Motion, chances: Tensor) -> Tensor:
     """Images turned and scaled around their middle, and moved by whole pixels; interpolated once, bilinearly.
 
-    A pixel at ``p`` from the middle shows what is at ``R(angle) p / factor - shift`` in the image.
+    A pixel at ``p`` from the middle shows what is at ``R(angle) p / factor + shift`` in the image.
 
     Args:
         images: Shape ``(rows, channels, height, width)``.
@@ -64,8 +64,8 @@ def transformed(images: Tensor, motion: Motion, chances: Tensor) -> Tensor:
     factor = 1 + motion.scale * (2 * chances[:, 3] - 1)
     cosine, sine = angle.cos() / factor, angle.sin() / factor
     # the grid runs from -1 to 1 over width and over height, whatever they are
-    across = torch.stack([cosine, -sine * height / width, -2 * shift[:, 1] / width], dim=1)
-    downwards = torch.stack([sine * width / height, cosine, -2 * shift[:, 0] / height], dim=1)
+    across = torch.stack([cosine, -sine * height / width, 2 * shift[:, 1] / width], dim=1)
+    downwards = torch.stack([sine * width / height, cosine, 2 * shift[:, 0] / height], dim=1)
     grid = functional.affine_grid(torch.stack([across, downwards], dim=1), list(images.shape), align_corners=False)
     return functional.grid_sample(
         images, grid, mode="bilinear", padding_mode=GRID_PADDINGS[motion.border], align_corners=False

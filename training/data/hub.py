@@ -57,7 +57,7 @@ class HubDataset(PixelForm, TableColumns):
             raise ValueError("expected image, or columns and without, not both")
         return self
 
-    def load(self) -> Splits:
+    def load(self) -> Splits[LabelledRows]:
         """Rows of images as those of ``ImageFolder``, or of numbers as those of a table.
 
         Raises:
@@ -73,7 +73,7 @@ class HubDataset(PixelForm, TableColumns):
         named = self.model_copy(update={"names": self.names or _class_names(parts["train"], self.label)})
         return named._of_images(parts) if self.image else named._of_numbers(parts)
 
-    def _of_images(self, parts: Mapping[str, Any]) -> Splits:
+    def _of_images(self, parts: Mapping[str, Any]) -> Splits[LabelledRows]:
         found = {self._place(part): np.array(each[self.label]) for part, each in parts.items()}
         names, labels = encode_labels(found, self.names)
         form = PixelForm(size=self.size, resize=self.resize, channels=self.channels)
@@ -88,7 +88,7 @@ class HubDataset(PixelForm, TableColumns):
         }
         return make_splits(self.name, names, rows, self.split)
 
-    def _of_numbers(self, parts: Mapping[str, Any]) -> Splits:
+    def _of_numbers(self, parts: Mapping[str, Any]) -> Splits[LabelledRows]:
         tables = {
             part: Table(f"{self.name}: {part}", each.with_format("arrow")[:], self._row(part))
             for part, each in parts.items()

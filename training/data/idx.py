@@ -71,7 +71,7 @@ class IdxFiles(BaseModel):
             raise ValueError("expected either folder, or train with a file of values and one of labels")
         return self
 
-    def load(self) -> Splits:
+    def load(self) -> Splits[LabelledRows]:
         """Rows as the files have them; images ``(rows, height, width)`` get one channel.
 
         Raises:

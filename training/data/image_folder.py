@@ -33,7 +33,7 @@ class ImageFolder(PixelForm):
     in_memory: bool = False
     split: Split = Split()
 
-    def load(self) -> Splits:
+    def load(self) -> Splits[LabelledRows]:
         """Rows ``(rows, channels, height, width)`` of pixels from 0 to 255; classes in alphabetical order.
 
         Raises:

@@ -41,7 +41,7 @@ class NpzFile(BaseModel):
     names: tuple[str, ...] = ()
     split: Split = Split()
 
-    def load(self) -> Splits:
+    def load(self) -> Splits[LabelledRows]:
         """Rows as the arrays have them.
 
         Raises:

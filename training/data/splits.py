@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Protocol, Self
+from typing import Generic, Protocol, Self
 
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import TypeVar
 
 from models.manifest import DataRecord
 
@@ -67,9 +68,14 @@ class Rows:
             digest.update(tensor.contiguous().numpy().reshape(-1).view(np.uint8).data)
 
 
+Part_co = TypeVar("Part_co", bound=LabelledRows, default=Rows, covariant=True)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Splits:
+class Splits(Generic[Part_co]):
     """One data set: what is fitted to, what decides between settings, and what is only measured on.
+
+    Its rows are in memory, unless its type says otherwise.
 
     Attributes:
         name: What the manifest calls it.
@@ -82,9 +88,9 @@ class Splits:
 
     name: str
     labels: tuple[str, ...]
-    train: LabelledRows
-    validation: LabelledRows
-    test: LabelledRows
+    train: Part_co
+    validation: Part_co
+    test: Part_co
     columns: tuple[str, ...] | None = field(default=None, kw_only=True)
 
     def record(self) -> DataRecord:

@@ -64,7 +64,7 @@ class TableFile(TableColumns):
         """One of the files; raises DataError if it can't be read."""
         raise NotImplementedError
 
-    def load(self) -> Splits:
+    def load(self) -> Splits[LabelledRows]:
         """Rows ``(rows, columns)`` in float32.
 
         Raises:
@@ -84,7 +84,7 @@ class Table:
     place: Callable[[int], str]
 
 
-def splits_of_tables(name: str, tables: Mapping[str, Table], columns: TableColumns) -> Splits:
+def splits_of_tables(name: str, tables: Mapping[str, Table], columns: TableColumns) -> Splits[LabelledRows]:
     """A data set of the tables of its parts; raises DataError if they are none, see ``TableFile``."""
     chosen = _chosen(tables["train"], columns)
     values = {part: _matrix(table, chosen) for part, table in tables.items()}

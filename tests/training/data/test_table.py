@@ -7,7 +7,7 @@ import pytest
 import torch
 from pyarrow import parquet
 
-from training.data import Splits
+from training.data import LabelledRows, Splits
 from training.data.batches import read_all
 from training.data.csv_file import CsvFile
 from training.data.parquet_file import ParquetFile
@@ -29,7 +29,7 @@ def parquet_file(tmp_path: Path, **columns: Any) -> Path:  # noqa: ANN401
     return path
 
 
-def all_rows(splits: Splits) -> list[list[float]]:
+def all_rows(splits: Splits[LabelledRows]) -> list[list[float]]:
     rows = torch.cat([read_all(part) for part in (splits.train, splits.validation, splits.test)])
     return sorted(rows.tolist())
 
