@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from torch import nn
 
@@ -50,7 +50,7 @@ def kept_fit(network: nn.Module, data: Splits, recipe: Recipe, runs: Runs) -> Fi
             runs.folder.keep_fitted(
                 {
                     "network": network.state_dict(),
-                    "figures": (fitted.seconds, fitted.train_loss, fitted.validation_accuracy),
+                    "figures": asdict(fitted),
                     "random": read_random_state(),
                 }
             )
@@ -61,4 +61,4 @@ def kept_fit(network: nn.Module, data: Splits, recipe: Recipe, runs: Runs) -> Fi
         raise CheckpointError(f"{runs.folder.checkpoints}: what was fitted is of another network: {error}") from error
     network.eval()
     set_random_state(state["random"])
-    return Fit(*state["figures"])
+    return Fit(**state["figures"])

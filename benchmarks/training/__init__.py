@@ -1,0 +1,1 @@
+"""This package measures training: what it costs, and what it survives."""
