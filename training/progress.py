@@ -39,9 +39,9 @@ class EpochEvents(Callback):
         self._told = (step, now)
         if not trainer.is_global_zero:
             return
-        measured: dict[str, JsonValue] = {
-            name: round(float(value), 6) for name, value in sorted(trainer.callback_metrics.items())
-        }
+        measured: dict[str, JsonValue] = {"learning_rate": trainer.optimizers[0].param_groups[0]["lr"]}
+        for name, value in sorted(trainer.callback_metrics.items()):
+            measured[name] = float(f"{float(value):.6g}")
         self.events.tell(
             "epoch",
             epoch=trainer.current_epoch + 1,
@@ -49,7 +49,6 @@ class EpochEvents(Callback):
             step=step,
             steps=self.steps,
             **measured,
-            learning_rate=trainer.optimizers[0].param_groups[0]["lr"],
             rows_per_s=round(steps_per_s * self.batch_rows, 1),
             eta_s=round((self.steps - step) / steps_per_s, 1) if steps_per_s else None,
         )
