@@ -146,7 +146,7 @@ def fold_network(
         FoldingError: If a layer's figures are no statistics, or no data has updated them.
     """
     model = trace(network, signature, tensors)
-    return fold_graph(model, mode=mode, sources=_sources(network), allow_untrained=allow_untrained)
+    return fold_graph(model, mode=mode, sources=layer_sources(network), allow_untrained=allow_untrained)
 
 
 def describe(
@@ -163,7 +163,8 @@ def parameter_arrays(network: nn.Module) -> Arrays:
     return {key: value.detach().numpy() for key, value in state.items() if isinstance(value, Tensor)}
 
 
-def _sources(network: nn.Module) -> Callable[[str], LayerSource]:
+def layer_sources(network: nn.Module) -> Callable[[str], LayerSource]:
+    """What the manifest says of a network's layers beside their figures, by their names in its graph."""
     layers = normalization_layers(network)
 
     def source(name: str) -> LayerSource:
