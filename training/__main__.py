@@ -23,7 +23,7 @@ from training.threads import choose_threads
 if TYPE_CHECKING:
     from models.draft import BundleDraft
 
-ONLY_TRAINING = frozenset({"PIL", "lightning", "pyarrow", "sklearn", "torch", "yaml"})
+ONLY_TRAINING = frozenset({"PIL", "lightning", "matplotlib", "pyarrow", "scipy", "sklearn", "torch", "yaml"})
 """What an environment that was made to serve lacks; commands that need none of it work there too."""
 
 
@@ -132,6 +132,18 @@ def _networks(options: argparse.Namespace) -> None:
         report.print_modules(describe_modules(load_network(options.network, parse_arguments(options.arguments))))
 
 
+def _study(options: argparse.Namespace) -> None:
+    from training.command_study import study_as_told
+
+    print(f"wrote {study_as_told(options)}")
+
+
+def _study(options: argparse.Namespace) -> None:
+    from training.command_study import study_as_told
+
+    print(f"wrote {study_as_told(options)}")
+
+
 def _verify(options: argparse.Namespace) -> None:
     from training import report
     from training.named_bundles import open_folder
@@ -154,6 +166,7 @@ _COMMANDS: Mapping[str, Command] = {
     "import": _import,
     "recalibrate": _recalibrate,
     "networks": _networks,
+    "study": _study,
     "verify": _verify,
 }
 

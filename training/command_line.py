@@ -143,6 +143,25 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--network", help="package.module:factory, where the network is none of the library's")
 
 
+def _study(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="one of those in docs/studies")
+    parser.add_argument(
+        "--data",
+        default="digits",
+        metavar="FOLDER",
+        help="with the four files of MNIST, gzipped or not; or digits, the small variant (default: %(default)s)",
+    )
+    parser.add_argument("--steps", type=int, metavar="N", help="of each fit (default: as its page says)")
+    parser.add_argument("--seeds", type=int, metavar="N", help="how many (default: as its page says)")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("runs/studies"),
+        help="where page, plots and results go (default: %(default)s)",
+    )
+    parser.add_argument("--page-only", action="store_true", help="of the results that are there; nothing is measured")
+
+
 def _add_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--store",
@@ -174,6 +193,7 @@ _ADDED: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "import": ("fold, verify and publish an ONNX file made elsewhere", _import),
     "recalibrate": ("re-estimate a version's statistics from rows, and publish the next version", _recalibrate),
     "networks": ("list the networks that have a name here, or what of one of them can be normalized", _networks),
+    "study": ("measure a claim of the batch normalization paper, and write its page", _study),
     "verify": ("compare a published bundle with what it was made from, once more", _verify),
 }
 """What every command is for, and what adds its arguments."""

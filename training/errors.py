@@ -10,6 +10,7 @@ TrainingError
 ├── ImportingError      an ONNX file can't be taken in
 └── JobError            a job's folder can't be used as asked
     └── JobHeld         another process works in it
+└── StudyError          a study can't be run, or its page not be written
 """
 
 
@@ -51,3 +52,7 @@ class JobError(TrainingError):
 
 class JobHeld(JobError):
     """Another process works in the job's folder."""
+
+
+class StudyError(TrainingError):
+    """A study can't be run, or its page not be written."""
