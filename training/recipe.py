@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from folding.errors import one_line
 from models.manifest import FoldMode, ModelName
+from training.data.augmentation import Augmentation
 from training.errors import RecipeError
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -23,11 +24,22 @@ class Recipe(BaseModel):
         name: The model that the result is published as.
         network: A name of ``training.networks``, built with ``arguments``.
         data: A name of ``training.data``.
+        augment: What is done to training rows at random, every time they are used.
         epochs: Passes over the training rows.
-        batch_rows: Rows behind one step, and behind each of its batch statistics.
-        learning_rate: The highest one; it rises and falls once over the fit (one-cycle).
+        batch_rows: Rows behind one step, of all processes together; batch statistics are of as many.
+        optimizer: ``adamw``, or ``sgd`` with Nesterov momentum.
+        momentum: Of ``sgd``.
+        learning_rate: The highest one.
+        schedule: How it runs over the fit: ``one-cycle`` rises and falls once, ``cosine`` falls to 0, ``constant``
+            stays.
+        warmup_epochs: Over which it rises from 0 before ``cosine`` or ``constant`` sets in.
         weight_decay: Of weights; normalization parameters and biases have none.
-        max_shift_pixels: Training images are moved by up to this many pixels each way; 0 leaves them alone.
+        label_smoothing: Share of the target that is spread over all classes.
+        max_gradient_norm: Gradients of a larger Euclidean norm over all parameters are scaled down to it.
+        precision: What the network computes in: ``32``, or mixed with ``bf16`` or ``16`` bits.
+        zero_last_gamma: Whether the last scale of every residual block starts at 0, so that the block adds nothing yet.
+        average_decay: Of the moving average of weights and statistics that is published in place of the last ones.
+        patience_epochs: The fit ends early after so many epochs without a better validation loss.
         seed: Of everything random.
         fold: How far to fold the network: ``fast`` or ``complete``.
     """
@@ -38,11 +50,21 @@ class Recipe(BaseModel):
     network: str
     arguments: dict[str, JsonValue] = {}
     data: str
+    augment: Augmentation = Augmentation()
     epochs: Annotated[int, Field(gt=0)]
     batch_rows: Annotated[int, Field(ge=2)]
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     learning_rate: Annotated[float, Field(gt=0)]
+    schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    max_shift_pixels: Annotated[int, Field(ge=0)] = 0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    max_gradient_norm: Annotated[float, Field(gt=0)] | None = None
+    precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
+    zero_last_gamma: bool = False
+    average_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    patience_epochs: Annotated[int, Field(gt=0)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     fold: FoldMode = "fast"
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.data import Rows, Splits, load_data
+from training.data.augmentation import Augmentation
 from training.data.batches import Batches, ShuffledBatches
 from training.errors import RecipeError
 
@@ -105,7 +106,7 @@ def test_batches_are_all_rows_in_their_order(count: int, batch_rows: int) -> Non
 
 @given(st.integers(2, 40), st.integers(2, 50), st.integers(0, 3))
 def test_shuffled_batches_are_full_and_hold_no_row_twice(count: int, batch_rows: int, reach: int) -> None:
-    batches = ShuffledBatches(numbered_rows(count), batch_rows, max_shift_pixels=reach, seed=0)
+    batches = ShuffledBatches(numbered_rows(count), batch_rows, augment=Augmentation(shift_pixels=reach), seed=0)
 
     epoch = list(batches)
 
@@ -116,7 +117,7 @@ def test_shuffled_batches_are_full_and_hold_no_row_twice(count: int, batch_rows:
 
 
 def test_every_epoch_has_an_order_of_its_own() -> None:
-    batches = ShuffledBatches(numbered_rows(32), 8, max_shift_pixels=0, seed=0)
+    batches = ShuffledBatches(numbered_rows(32), 8, seed=0)
 
     orders = [torch.cat([labels for _, labels in batches]).tolist() for _ in range(3)]
 
@@ -126,7 +127,7 @@ def test_every_epoch_has_an_order_of_its_own() -> None:
 def test_the_same_seed_gives_the_same_epochs() -> None:
     rows = numbered_rows(32)
 
-    one, same, other = (ShuffledBatches(rows, 8, max_shift_pixels=2, seed=seed) for seed in (1, 1, 2))
+    one, same, other = (ShuffledBatches(rows, 8, augment=Augmentation(shift_pixels=2), seed=seed) for seed in (1, 1, 2))
 
     epochs = [torch.cat([values for _ in range(2) for values, _ in batches]) for batches in (one, same, other)]
     assert torch.equal(epochs[0], epochs[1])
@@ -134,7 +135,7 @@ def test_the_same_seed_gives_the_same_epochs() -> None:
 
 
 def test_the_order_does_not_depend_on_torch_s_own_generator() -> None:
-    batches = [ShuffledBatches(numbered_rows(32), 8, max_shift_pixels=1, seed=0) for _ in range(2)]
+    batches = [ShuffledBatches(numbered_rows(32), 8, augment=Augmentation(shift_pixels=1), seed=0) for _ in range(2)]
 
     with torch.random.fork_rng():
         torch.manual_seed(1)
@@ -148,7 +149,7 @@ def test_the_order_does_not_depend_on_torch_s_own_generator() -> None:
 def test_without_a_shift_images_stay_as_they_are() -> None:
     rows = numbered_rows(16)
 
-    epoch = list(ShuffledBatches(rows, 4, max_shift_pixels=0, seed=0))
+    epoch = list(ShuffledBatches(rows, 4, seed=0))
 
     assert all(torch.equal(values, rows.values[labels]) for values, labels in epoch)
 
@@ -157,7 +158,7 @@ def test_without_a_shift_images_stay_as_they_are() -> None:
 def test_every_image_is_its_own_moved_by_at_most_so_many_pixels(reach: int) -> None:
     rows = numbered_rows(64)
 
-    epoch = list(ShuffledBatches(rows, 16, max_shift_pixels=reach, seed=0))
+    epoch = list(ShuffledBatches(rows, 16, augment=Augmentation(shift_pixels=reach), seed=0))
 
     moved = [
         (image, moves(rows.values[label], reach))
@@ -173,7 +174,7 @@ def test_moving_images_leaves_the_rows_themselves_alone() -> None:
     rows = numbered_rows(16)
     before = rows.values.clone()
 
-    for _ in ShuffledBatches(rows, 4, max_shift_pixels=2, seed=0):
+    for _ in ShuffledBatches(rows, 4, augment=Augmentation(shift_pixels=2), seed=0):
         pass
 
     assert torch.equal(rows.values, before)

@@ -2,9 +2,10 @@ import pytest
 import torch
 from torch import nn
 
+from training.classifier import Classifier
 from training.data import Rows, Splits
 from training.errors import TrainingError
-from training.fit import Classifier, Fit, fit
+from training.fit import Fit, fit
 from training.networks.mlp import MLP
 from training.normalization import normalization_layers
 from training.recipe import Recipe

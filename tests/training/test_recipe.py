@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from training.data import DATA
+from training.data.augmentation import Augmentation
 from training.errors import RecipeError
 from training.networks import build_network
 from training.recipe import RECIPES, Recipe, load_recipe
@@ -47,7 +48,7 @@ def test_a_recipe_can_be_a_file_of_its_own(tiny: Path) -> None:
 def test_what_a_recipe_does_not_say_is_off(tiny: Path) -> None:
     recipe = load_recipe(str(tiny))
 
-    assert (recipe.arguments, recipe.weight_decay, recipe.max_shift_pixels, recipe.seed) == ({}, 0.0, 0, 0)
+    assert (recipe.arguments, recipe.weight_decay, recipe.augment, recipe.seed) == ({}, 0.0, Augmentation(), 0)
 
 
 def test_changes_are_written_as_in_the_file(tiny: Path) -> None:
@@ -91,11 +92,11 @@ def test_an_unknown_recipe_is_refused_with_those_that_there_are(name: str) -> No
         ("learning_rate=0", "learning_rate"),
         ("learning_rate=.nan", "learning_rate"),
         ("weight_decay=-0.1", "weight_decay"),
-        ("max_shift_pixels=-1", "max_shift_pixels"),
+        ("augment={shift_pixels: -1}", "augment.shift_pixels"),
         ("seed=-1", "seed"),
         ("name=../elsewhere", "name"),
         ("arguments=[1]", "arguments"),
-        ("momentum=0.9", "momentum"),
+        ("impulse=0.9", "impulse"),
     ],
 )
 def test_a_value_out_of_its_range_is_refused_by_field(tiny: Path, change: str, field: str) -> None:

@@ -1,15 +1,36 @@
-"""This module cuts rows into batches."""
+"""This module cuts rows into batches.
+
+Whatever is random about a batch follows from the seed, the epoch and the batch's number in it, and from nothing that
+went before. So a fit can go on from any step, and several processes can share every batch.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from training.data.augmentation import Augmentation
 from training.data.splits import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which part of every batch is this process's: of ``processes`` equal ones, that of ``rank``."""
+
+    rank: int = 0
+    processes: int = 1
+
+    def of(self, batch: Tensor) -> Tensor:
+        """This process's part of a batch, ``(rows / processes, ...)``."""
+        return batch.tensor_split(self.processes)[self.rank]
+
+
+WHOLE = Share()
 
 
 class Batches:
@@ -23,39 +44,49 @@ class Batches:
         return math.ceil(len(self.rows) / self.batch_rows)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return zip(
-            torch.split(self.rows.values, self.batch_rows), torch.split(self.rows.labels, self.batch_rows), strict=True
-        )
+        for chosen in torch.split(torch.arange(len(self.rows)), self.batch_rows):
+            yield self.rows.read(chosen), self.rows.labels[chosen]
 
 
 class ShuffledBatches:
-    """Batches in a new order each epoch, images moved by a few pixels, from a generator of its own.
+    """Batches in a new order each epoch, their rows augmented; every pass over them is the next epoch.
 
     The last rows of an epoch that do not fill a batch are left out: a batch of one has no variance.
     """
 
-    def __init__(self, rows: Rows, batch_rows: int, *, max_shift_pixels: int, seed: int) -> None:
+    def __init__(
+        self, rows: Rows, batch_rows: int, *, seed: int, augment: Augmentation | None = None, share: Share = WHOLE
+    ) -> None:
         self.rows = rows
         self.batch_rows = batch_rows
-        self.max_shift_pixels = max_shift_pixels
-        self.generator = torch.Generator().manual_seed(seed)
+        self.seed = seed
+        self.augment = augment or Augmentation()
+        self.share = share
+        self._epoch = self._number = 0
 
     def __len__(self) -> int:
         return len(self.rows) // self.batch_rows
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        order = torch.randperm(len(self.rows), generator=self.generator)
-        for chosen in torch.split(order, self.batch_rows)[: len(self)]:
-            yield self._shifted(self.rows.values[chosen]), self.rows.labels[chosen]
+    def seek(self, step: int) -> None:
+        """Go on with the batch that ``step`` batches come before, counted over all epochs."""
+        self._epoch, self._number = divmod(step, len(self))
 
-    def _shifted(self, images: Tensor) -> Tensor:
-        """Each image moved by its own random offset; what comes in from outside is 0."""
-        reach = self.max_shift_pixels
-        if reach == 0:
-            return images
-        count, _, height, width = images.shape
-        down, right = torch.randint(0, 2 * reach + 1, (2, count, 1), generator=self.generator)
-        padded = functional.pad(images, (reach, reach, reach, reach))
-        rows, columns = torch.arange(height) + down, torch.arange(width) + right
-        picked = padded[torch.arange(count)[:, None, None], :, rows[:, :, None], columns[:, None, :]]
-        return picked.permute(0, 3, 1, 2)
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        epoch, first = self._epoch, self._number
+        self._epoch, self._number = epoch + 1, 0
+        order = torch.randperm(len(self.rows), generator=self._generator(epoch))
+        for number, batch in enumerate(torch.split(order, self.batch_rows)[: len(self)]):
+            if number >= first:
+                yield self._read(batch, epoch, number)
+
+    def _read(self, batch: Tensor, epoch: int, number: int) -> tuple[Tensor, Tensor]:
+        chosen = self.share.of(batch)
+        values, labels = self.rows.read(chosen), self.rows.labels[chosen]
+        if self.augment.num_chances:
+            chances = torch.rand(len(batch), self.augment.num_chances, generator=self._generator(epoch, number))
+            values = self.augment.apply(values, self.share.of(chances))
+        return values, labels
+
+    def _generator(self, *place: int) -> torch.Generator:
+        (seed,) = np.random.SeedSequence((self.seed, *place)).generate_state(1, np.uint64)
+        return torch.Generator().manual_seed(int(seed))

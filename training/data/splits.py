@@ -21,6 +21,10 @@ class Rows:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def read(self, chosen: Tensor) -> Tensor:
+        """The values of some rows, by their numbers ``(n,)``: ``(n, ...)``."""
+        return self.values[chosen]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Splits:
