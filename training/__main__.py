@@ -1,4 +1,4 @@
-"""This module is the command ``bntrain``: fit, export, import, recalibrate, verify; what is made is in the store.
+"""This module is the command ``bntrain``: fit, export, import, recalibrate, verify into and of the store; study.
 
 Exit codes: 0 done, 1 it can't be done (one sentence on stderr says why), 2 the command line was not understood.
 """
@@ -17,7 +17,7 @@ from models.errors import BundleError, ModelsError
 from models.store import Store
 from training.errors import TrainingError
 
-ONLY_TRAINING = frozenset({"lightning", "sklearn", "torch", "yaml"})
+ONLY_TRAINING = frozenset({"lightning", "matplotlib", "scipy", "sklearn", "torch", "yaml"})
 """What an environment that was made to serve lacks; commands that need none of it work there too."""
 
 
@@ -106,11 +106,35 @@ def _parser() -> argparse.ArgumentParser:
     networks = commands.add_parser("networks", help="list the networks that have a name here")
     networks.set_defaults(command=_networks)
 
+    _add_study(
+        commands.add_parser("study", help="measure a claim of the batch normalization paper, and write its page")
+    )
+
     verify = commands.add_parser("verify", help="compare a published bundle with what it was made from, once more")
     verify.add_argument("bundle", type=Path, help="STORE/MODEL/VERSION")
     verify.add_argument("--network", help="package.module:factory, where the network is none of the library's")
     verify.set_defaults(command=_verify)
     return parser
+
+
+def _add_study(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="one of those in docs/studies")
+    parser.add_argument(
+        "--data",
+        default="digits",
+        metavar="FOLDER",
+        help="with the four files of MNIST, gzipped or not; or digits, the small variant (default: %(default)s)",
+    )
+    parser.add_argument("--steps", type=int, metavar="N", help="of each fit (default: as its page says)")
+    parser.add_argument("--seeds", type=int, metavar="N", help="how many (default: as its page says)")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("runs/studies"),
+        help="where page, plots and results go (default: %(default)s)",
+    )
+    parser.add_argument("--page-only", action="store_true", help="of the results that are there; nothing is measured")
+    parser.set_defaults(command=_study)
 
 
 def _add_store(parser: argparse.ArgumentParser) -> None:
@@ -182,6 +206,12 @@ def _networks(options: argparse.Namespace) -> None:
 
     del options
     report.print_networks(describe_networks())
+
+
+def _study(options: argparse.Namespace) -> None:
+    from training.command_study import study_as_told
+
+    print(f"wrote {study_as_told(options)}")
 
 
 def _verify(options: argparse.Namespace) -> None:

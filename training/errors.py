@@ -5,7 +5,8 @@ TrainingError
 ├── CheckpointError     a file of parameters does not fit the network
 ├── StatisticsError     population statistics can't be estimated
 ├── ExportError         the network can't be turned into a graph
-└── ImportingError      an ONNX file can't be taken in
+├── ImportingError      an ONNX file can't be taken in
+└── StudyError          a study can't be run, or its page not be written
 """
 
 
@@ -31,3 +32,7 @@ class ExportError(TrainingError):
 
 class ImportingError(TrainingError):
     """An ONNX file can't be taken in."""
+
+
+class StudyError(TrainingError):
+    """A study can't be run, or its page not be written."""
