@@ -65,14 +65,21 @@ def _fit_from_scale(data: StudyData, plan: Plan, name: str, scale: float) -> Out
     if math.isnan(diverged_at):
         estimate_population_statistics(network, data.train.values[:STATISTICS_ROWS].split(1000))
     pairs = [(weight.detach(), first) for weight, first in zip(weights, before, strict=True)]
+    moved, grown = (
+        _geometric_mean([float(norm / first.norm()) for norm, first in norms])
+        for norms in (
+            [((weight - first).norm(), first) for weight, first in pairs],
+            [(weight.norm(), first) for weight, first in pairs],
+        )
+    )
     return Outcome(
         condition={"part": "initial scale", "network": name, "scale": scale},
         seed=plan.seed,
         figures={
             "accuracy": accuracy(network, data.test),
             "diverged_at": diverged_at,
-            "moved": _geometric_mean([float((weight - first).norm() / first.norm()) for weight, first in pairs]),
-            "grown": _geometric_mean([float(weight.norm() / first.norm()) for weight, first in pairs]),
+            "moved": moved if math.isnan(diverged_at) else math.nan,
+            "grown": grown if math.isnan(diverged_at) else math.nan,
         },
     )
 
