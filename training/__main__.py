@@ -15,7 +15,7 @@ from folding.errors import GraphError
 from models.bundle import Bundle
 from models.errors import BundleError, ModelsError
 from models.store import Store
-from training.errors import TrainingError
+from training.errors import RecipeError, TrainingError
 
 ONLY_TRAINING = frozenset({"lightning", "matplotlib", "scipy", "sklearn", "torch", "yaml"})
 """What an environment that was made to serve lacks; commands that need none of it work there too."""
@@ -103,7 +103,13 @@ def _parser() -> argparse.ArgumentParser:
     recalibrate.add_argument("--dry-run", action="store_true", help="report, and publish nothing")
     recalibrate.set_defaults(command=_recalibrate)
 
-    networks = commands.add_parser("networks", help="list the networks that have a name here")
+    networks = commands.add_parser(
+        "networks", help="list the networks that have a name here, or what of one of them can be normalized"
+    )
+    networks.add_argument("network", nargs="?", help="as for export: list its modules")
+    networks.add_argument(
+        "--argument", action="append", default=[], metavar="KEY=VALUE", dest="arguments", help="what to build it with"
+    )
     networks.set_defaults(command=_networks)
 
     _add_study(
@@ -202,10 +208,17 @@ def _recalibrate(options: argparse.Namespace) -> None:
 
 def _networks(options: argparse.Namespace) -> None:
     from training import report
+    from training.command_export import parse_arguments
+    from training.loading import load_network
+    from training.matching import describe_modules
     from training.networks import describe_networks
 
-    del options
-    report.print_networks(describe_networks())
+    if options.network is None and options.arguments:
+        raise RecipeError("--argument: expected the name of a network to build with it")
+    if options.network is None:
+        report.print_networks(describe_networks())
+    else:
+        report.print_modules(describe_modules(load_network(options.network, parse_arguments(options.arguments))))
 
 
 def _study(options: argparse.Namespace) -> None:

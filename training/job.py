@@ -19,6 +19,7 @@ from models.store import Store
 from training.data import Rows, Splits, load_data
 from training.errors import RecipeError
 from training.fit import fit
+from training.insert import normalize
 from training.networks import build_network
 from training.normalization import read_moving_averages
 from training.population import estimate_population_statistics
@@ -40,6 +41,7 @@ def run(recipe: Recipe, store: Store) -> Bundle:
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     network = build_network(recipe.network, recipe.arguments)
     _refuse_misfit(network, data, recipe)
+    normalize(network, data.train.values[:2], recipe.normalize)
     fitted = fit(network, data, recipe)
     moving_averages = read_moving_averages(network)
     statistics_rows = estimate_population_statistics(network, torch.split(data.train.values, STATISTICS_BATCH_ROWS))
@@ -66,7 +68,7 @@ def run(recipe: Recipe, store: Store) -> Bundle:
         draft(
             exported,
             name=recipe.name,
-            network=describe(network, recipe.network, recipe.arguments),
+            network=describe(network, recipe.network, recipe.arguments, recipe.normalize),
             labels=data.labels,
             training=training,
             parameters=parameter_arrays(network),

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from folding.errors import one_line
 from models.manifest import FoldMode, ModelName
+from models.normalization import Normalization
 from training.data.augmentation import Augmentation
 from training.errors import RecipeError
 
@@ -23,6 +24,7 @@ class Recipe(BaseModel):
     Attributes:
         name: The model that the result is published as.
         network: A name of ``training.networks``, built with ``arguments``.
+        normalize: Changes of where the network normalizes, made in their order before the fit.
         data: A name of ``training.data``.
         augment: What is done to training rows at random, every time they are used.
         epochs: Passes over the training rows.
@@ -49,6 +51,7 @@ class Recipe(BaseModel):
     name: ModelName
     network: str
     arguments: dict[str, JsonValue] = {}
+    normalize: tuple[Normalization, ...] = ()
     data: str
     augment: Augmentation = Augmentation()
     epochs: Annotated[int, Field(gt=0)]
