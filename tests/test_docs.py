@@ -15,7 +15,7 @@ from tests.service.running import Server, Service, in_process, over_socket
 from training.recipe import RECIPES, load_recipe
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 README = (ROOT / "README.md").read_text()
 RELATIVE_LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 CURL_BODY = re.compile(r"infer -d '(\{.*?\})'", re.DOTALL)
@@ -44,7 +44,7 @@ def demo_server(demo_store: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         yield server
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_files_that_exist(page: Path) -> None:
     links = RELATIVE_LINK.findall(page.read_text())
 
@@ -54,11 +54,11 @@ def test_links_lead_to_files_that_exist(page: Path) -> None:
 
 
 def test_every_page_is_listed() -> None:
-    index = (ROOT / "docs" / "README.md").read_text()
+    for index in (ROOT / "docs").rglob("README.md"):
+        listed = set(RELATIVE_LINK.findall(index.read_text()))
 
-    listed = set(RELATIVE_LINK.findall(index))
-
-    assert listed == {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+        below = {f"{other.parent.name}/README.md" for other in index.parent.glob("*/README.md")}
+        assert listed == below | {page.name for page in index.parent.glob("*.md")} - {"README.md"}, index
 
 
 def test_every_setting_is_documented_with_its_default() -> None:

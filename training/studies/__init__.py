@@ -10,10 +10,17 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 
 from training.errors import StudyError
-from training.studies import learning_rates
+from training.studies import covariate_shift, learning_rates, saturation
 from training.studies.study import Study
 
-STUDIES: Mapping[str, Study] = {study.name: study for study in (learning_rates.STUDY,)}
+STUDIES: Mapping[str, Study] = {
+    study.name: study
+    for study in (
+        covariate_shift.STUDY,
+        learning_rates.STUDY,
+        saturation.STUDY,
+    )
+}
 
 
 def study_named(name: str) -> Study:

@@ -119,7 +119,7 @@ STUDY = Study(
     name="learning-rates",
     title="Higher learning rates",
     claim="""
-> In traditional deep networks, too high a learning rate may result in the gradients that explode or vanish, as well as
+> In traditional deep networks, too-high learning rate may result in the gradients that explode or vanish, as well as
 > getting stuck in poor local minima. Batch Normalization helps address these issues.
 
 Ioffe & Szegedy (2015), section 3.3. In section 4.2 the learning rate is raised 5 and 30 times; the network without
