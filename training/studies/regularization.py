@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 import torch
+from matplotlib.figure import Figure
 from torch import nn
 
 from training.data.splits import Rows
@@ -17,11 +18,16 @@ from training.normalization import normalization_layers, read_layer, read_moving
 from training.population import estimate_population_statistics
 from training.studies.batch_estimates import Closeness, with_statistics
 from training.studies.data import StudyData
+from training.studies.dots import draw_dots
 from training.studies.fitting import Plan, fit
 from training.studies.generalization import Generalization, Performance
 from training.studies.ghost_normalization import GhostBatchNorm1d
+from training.studies.intervals import mean_and_interval
+from training.studies.markdown import table
 from training.studies.networks import draw_gaussian, perceptron
-from training.studies.results import Outcome, Value
+from training.studies.plots import BLUE, GREEN, ORANGE, draw_seeds, label, panels
+from training.studies.results import Outcome, Results, Value
+from training.studies.study import Shown, Study, plot
 
 WIDTHS = (100, 100)
 BATCH_ROWS = 64
@@ -68,9 +74,7 @@ def measure(data: StudyData, steps: int, seed: int) -> Iterator[Outcome]:
     train = drawn(data.train, NOISE_ROWS, seed)
     for group_rows in GROUPS:
         network = build(data.in_features, KINDS[1], seed=seed, group_rows=group_rows)
-        yield _fit_and_compare(
-            network, train, data.test, plan, {"part": "noise", "group_rows": float(group_rows)}
-        )
+        yield _fit_and_compare(network, train, data.test, plan, {"part": "noise", "group_rows": float(group_rows)})
 
 
 def drawn(rows: Rows, count: int, seed: int) -> Rows:
@@ -111,3 +115,128 @@ def _fit_and_compare(
         figures |= {"test_loss_by_averages": by_averages.loss, "test_accuracy_by_averages": by_averages.accuracy}
     measured = Generalization(Performance.on(network, train), Performance.on(network, test))
     return Outcome(condition=condition, seed=plan.seed, figures=measured.figures() | figures)
+
+
+def show(results: Results) -> Shown:
+    """Gaps by kind of network; what Dropout does to the statistics; gaps by the noise of the statistics."""
+    rows, disharmony = [], []
+    for count in results.values("rows"):
+        for kind in KINDS:
+            chosen: dict[str, Value] = {"rows": count, "kind": kind.name}
+            name = f"{kind.name}, {count:,.0f} rows"
+            rows.append([name, *_gaps(results, chosen)])
+            if kind.normalized:
+                disharmony.append([name, *_by_averages(results, chosen)])
+    noise = [[f"{size:g}", *_gaps(results, {"group_rows": size})] for size in results.values("group_rows")]
+    gaps = ["loss: training", "test", "gap", "accuracy, %: training", "test", "gap"]
+    header = ["network", "ratio of the averages' variances to the population's"]
+    header += ["test loss by averages", "by population", "test accuracy, %, by averages", "by population"]
+    says = {
+        "gaps": "Test loss less training loss, and test accuracy, by kind of network",
+        "noise": "Training loss, test loss and test accuracy over the rows that are normalized together",
+    }
+    parts = [
+        "### With and without",
+        plot(STUDY.name, "gaps", says["gaps"]),
+        table(["network", *gaps], rows),
+        "### What Dropout does to the statistics",
+        table(header, disharmony),
+        READING,
+        "### The noise of the statistics",
+        plot(STUDY.name, "noise", says["noise"]),
+        table(["rows normalized together", *gaps], noise),
+    ]
+    return Shown(figures="\n\n".join(parts), plots={"gaps": _gap_figure(results), "noise": _noise_figure(results)})
+
+
+def _gaps(results: Results, chosen: dict[str, Value]) -> list[str]:
+    losses = [
+        mean_and_interval(results.figures(name, **chosen), digits=4) for name in ("train_loss", "test_loss", "loss_gap")
+    ]
+    accuracies = [
+        mean_and_interval(results.figures(name, **chosen), scale=100)
+        for name in ("train_accuracy", "test_accuracy", "accuracy_gap")
+    ]
+    return losses + accuracies
+
+
+def _by_averages(results: Results, chosen: dict[str, Value]) -> list[str]:
+    ratio = mean_and_interval(results.figures("average_ratio", **chosen), digits=3)
+    losses = [
+        mean_and_interval(results.figures(name, **chosen), digits=4) for name in ("test_loss_by_averages", "test_loss")
+    ]
+    accuracies = [
+        mean_and_interval(results.figures(name, **chosen), scale=100)
+        for name in ("test_accuracy_by_averages", "test_accuracy")
+    ]
+    return [ratio, *losses, *accuracies]
+
+
+def _gap_figure(results: Results) -> Figure:
+    figure, axes = panels(2)
+    shown = zip(axes, (("loss_gap", 1, "gap, nats"), ("test_accuracy", 100, "test accuracy, %")), strict=True)
+    for axis, (figure_name, scale, unit) in shown:
+        for count, colour, lower in zip(results.values("rows"), (BLUE, ORANGE), (-0.1, 0.1), strict=False):
+            by_kind = {
+                kind.name: [scale * value for value in results.figures(figure_name, rows=count, kind=kind.name)]
+                for kind in KINDS
+            }
+            draw_dots(axis, by_kind, name=f"{count:,.0f} rows", colour=colour, lower=lower)
+        label(axis, "Test loss less training loss" if scale == 1 else "Accuracy", unit, "")
+    return figure
+
+
+def _noise_figure(results: Results) -> Figure:
+    figure, (losses, accuracies) = panels(2)
+    sizes = [float(size) for size in results.values("group_rows")]
+
+    def seeds(name: str) -> list[list[float]]:
+        return [list(each) for each in zip(*(results.figures(name, group_rows=size) for size in sizes), strict=True)]
+
+    for name, words, colour in (("train_loss", "training", ORANGE), ("test_loss", "test", BLUE)):
+        draw_seeds(losses, sizes, seeds(name), name=words, colour=colour)
+    percent = [[100 * value for value in each] for each in seeds("test_accuracy")]
+    draw_seeds(accuracies, sizes, percent, name="", colour=GREEN)
+    for axis in (losses, accuracies):
+        axis.set_xscale("log", base=2)
+    losses.set_yscale("log")
+    label(losses, "Loss", "rows normalized together", "cross entropy, nats")
+    label(accuracies, "Accuracy", "rows normalized together", "test accuracy, %")
+    return figure
+
+
+READING = f"""Moving averages are of batches from which Dropout took its {100 * DROPPED:g} %; the population statistics
+are of the same rows without Dropout, as at inference. Everywhere else on this page the population's are used."""
+
+STUDY = Study(
+    name="regularization",
+    title="Regularization and Dropout",
+    claim="""
+> When training with Batch Normalization, a training example is seen in conjunction with other examples in the
+> mini-batch, and the training network no longer producing deterministic values for a given training example. In our
+> experiments, we found this effect to be advantageous to the generalization of the network. Whereas Dropout (Srivastava
+> et al., 2014) is typically used to reduce overfitting, in a batch-normalized network we found that it can be either
+> removed or reduced in strength.
+
+Ioffe & Szegedy (2015), section 3.4. In section 4.2.1 Inception's Dropout of 40 % is removed.
+""",
+    setup=f"""
+A perceptron of {len(WIDTHS)} hidden layers of {WIDTHS[0]} rectifiers, on standardized pixels, fitted to {ROWS[0]:,}
+rows drawn at random and to all of them; with normalization, with Dropout of {100 * DROPPED:g} % behind every hidden
+layer, with both, with both but Dropout behind the last hidden layer alone, with neither. Glorot's weights and batches
+of {BATCH_ROWS} rows, the same for all; gradient descent with a learning rate of {LEARNING_RATE:g}. The gap is between
+the rows that were fitted to and the test rows, in inference mode both.
+
+The noise of the statistics is changed by itself: of every batch of {BATCH_ROWS} rows, groups of 2 to {GROUPS[-1]} are
+normalized by their own mean and variance ([ghost batch normalization](../../training/studies/ghost_normalization.py)),
+on {NOISE_ROWS:,} rows; the gradient is of the whole batch throughout.
+""",
+    verdict="""
+""",
+    later="""
+""",
+    steps=1500,
+    seeds=3,
+    measure=measure,
+    show=show,
+)

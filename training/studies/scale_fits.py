@@ -1,15 +1,15 @@
 """This module fits from initial weights of every scale, and by weight decay against a learning rate that grows.
 
-Where nothing is seen of a weight's scale, ``w`` and ``a w`` are one network, to which gradient descent with the learning
-rates ``eta`` and ``a^2 eta`` does the same: only ``eta / |w|^2``, the effective learning rate, tells. Weight decay moves
-nothing but the scale. With ``rho = 1 - eta lambda`` the steps
+Where nothing is seen of a weight's scale, ``w`` and ``a w`` are one network, to which gradient descent with the
+learning rates ``eta`` and ``a^2 eta`` does the same: only ``eta / |w|^2``, the effective learning rate, tells. Weight
+decay moves nothing but the scale. With ``rho = 1 - eta lambda`` the steps
 
     w <- rho w - eta dL/dw          and          v <- v - eta rho^-(2 t + 1) dL/dv          of step t = 0, 1, 2, ...
 
 keep ``w = rho^t v`` and so give the same network at every step.
 
-Source: van Laarhoven (2017), "L2 regularization versus batch and weight normalization", for the effective learning rate;
-Li & Arora (2020), "An exponential learning rate schedule for deep learning", for the growing one.
+Source: van Laarhoven (2017), "L2 regularization versus batch and weight normalization", for the effective learning
+rate; Li & Arora (2020), "An exponential learning rate schedule for deep learning", for the growing one.
 """
 
 from __future__ import annotations
