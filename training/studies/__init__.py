@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 
 from training.errors import StudyError
-from training.studies import covariate_shift, learning_rates, saturation
+from training.studies import (
+    covariate_shift,
+    learning_rates,
+    mini_batches,
+    regularization,
+    saturation,
+    scale,
+    subsets,
+)
 from training.studies.study import Study
 
 STUDIES: Mapping[str, Study] = {
@@ -18,7 +26,11 @@ STUDIES: Mapping[str, Study] = {
     for study in (
         covariate_shift.STUDY,
         learning_rates.STUDY,
+        scale.STUDY,
+        regularization.STUDY,
         saturation.STUDY,
+        mini_batches.STUDY,
+        subsets.STUDY,
     )
 }
 

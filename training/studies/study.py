@@ -134,7 +134,7 @@ def _timed(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
     """Each outcome with the CPU time that it took."""
     start = time.process_time()
     for outcome in outcomes:
-        yield outcome.model_copy(update={"cpu_seconds": round(time.process_time() - start, 2)})
+        yield outcome.model_copy(update={"cpu_seconds": round(time.process_time() - start, 4)})
         start = time.process_time()
 
 
