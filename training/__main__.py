@@ -138,12 +138,6 @@ def _study(options: argparse.Namespace) -> None:
     print(f"wrote {study_as_told(options)}")
 
 
-def _study(options: argparse.Namespace) -> None:
-    from training.command_study import study_as_told
-
-    print(f"wrote {study_as_told(options)}")
-
-
 def _verify(options: argparse.Namespace) -> None:
     from training import report
     from training.named_bundles import open_folder

@@ -8,8 +8,8 @@ TrainingError
 ├── StatisticsError     population statistics can't be estimated
 ├── ExportError         the network can't be turned into a graph
 ├── ImportingError      an ONNX file can't be taken in
-└── JobError            a job's folder can't be used as asked
-    └── JobHeld         another process works in it
+├── JobError            a job's folder can't be used as asked
+│   └── JobHeld         another process works in it
 └── StudyError          a study can't be run, or its page not be written
 """
 
