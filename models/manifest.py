@@ -23,6 +23,7 @@ from pydantic import (
 
 from models.datatypes import Datatype
 from models.errors import BundleError
+from models.normalization import Normalization
 from models.recalibration import RecalibrationRecord
 from models.record import Record
 from models.standardization import StandardizationRecord
@@ -70,10 +71,14 @@ class TensorRecord(Record):
 
 
 class NetworkRecord(Record):
-    """What built the network: a registered name and the arguments it took, a factory, or the file that was imported."""
+    """What built the network: a registered name and the arguments it took, a factory, or the file that was imported.
+
+    ``normalize`` are the changes that were then made of where it normalizes, in their order.
+    """
 
     name: str
     arguments: Arguments
+    normalize: tuple[Normalization, ...] = ()
     parameters: Annotated[int, Field(ge=0)]
 
 

@@ -8,10 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+import yaml
 
+from models.normalization import Normalization
 from service.settings import Settings
 from tests.committed import DIGITS, copy_as, copy_committed
 from tests.service.running import Server, Service, in_process, over_socket
+from training.insert import normalize
+from training.networks import build_network
+from training.normalization import normalization_layers
 from training.recipe import RECIPES, load_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -187,6 +193,26 @@ def test_the_training_page_lists_every_recipe() -> None:
     listed = re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE)
 
     assert listed == sorted(load_recipe(path.stem).name for path in RECIPES.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", ["inserting.md", "training.md"])
+def test_what_a_page_shows_of_normalize_can_be_done(name: str) -> None:
+    (shown,) = re.findall(r"^normalize:\n(?: +- .*\n)+", (ROOT / "docs" / name).read_text(), re.MULTILINE)
+    changes = load_recipe("digits-mlp", [f"normalize={yaml.safe_load(shown)['normalize']}"]).normalize
+    network = build_network("mlp", {})
+
+    normalize(network, torch.zeros(2, 1, 8, 8), changes)
+
+    layers = ["hidden.2.normalization", "hidden.5.normalization"]
+    assert list(normalization_layers(network)) == (layers if name == "inserting.md" else ["hidden.1", *layers])
+
+
+def test_every_field_of_normalize_is_documented() -> None:
+    page = (ROOT / "docs" / "inserting.md").read_text()
+
+    documented = re.findall(r"^\| (`[a-z]+`(?:, `[a-z]+`)*) \| (?!what)", page, re.MULTILINE)
+
+    assert set(re.findall(r"[a-z]+", " ".join(documented))) == set(Normalization.model_fields)
 
 
 def test_the_example_classifies_its_digits(demo_server: Server) -> None:

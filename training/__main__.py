@@ -1,6 +1,6 @@
 """This module is the command ``bntrain``: fit, export, import, recalibrate, verify; what is made is in the store.
 
-Exit codes: 0 done, 1 it can't be done (one sentence on stderr says why), 2 the command line was not understood.
+Exit codes are those of ``training/exit_codes.py``; one sentence on stderr says why.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from folding.errors import GraphError
 from models.bundle import Bundle
 from models.errors import BundleError, ModelsError
 from models.store import Store
-from training.errors import TrainingError
+from training.errors import RecipeError, TrainingError
+from training.events import FORMS
+from training.exit_codes import ExitCode, code_of_error
+from training.interruption import Interrupted
 
 ONLY_TRAINING = frozenset({"PIL", "lightning", "pyarrow", "sklearn", "torch", "yaml"})
 """What an environment that was made to serve lacks; commands that need none of it work there too."""
@@ -34,7 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (TrainingError, GraphError, ModelsError) as error:
         print(f"bntrain: {error}", file=sys.stderr)
-        return 1
+        return code_of_error(error)
+    except Interrupted as interrupted:
+        print(f"bntrain: {interrupted}: the same command goes on", file=sys.stderr)
+        return ExitCode(128 + interrupted.number)
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
     except ModuleNotFoundError as error:
         if error.name not in ONLY_TRAINING:
             raise
@@ -43,8 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "`make train` adds what training needs, and so does `pip install '.[training]'` in the clone",
             file=sys.stderr,
         )
-        return 1
-    return 0
+        return ExitCode.FAILED
+    return ExitCode.DONE
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,6 +64,41 @@ def _parser() -> argparse.ArgumentParser:
     _add_store(fit)
     fit.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="changes", help="change a field of the recipe"
+    )
+    fit.add_argument(
+        "--runs",
+        type=Path,
+        default=Path(os.environ.get("BNTRAIN_RUNS", "runs")),
+        metavar="FOLDER",
+        help="where the job is kept until it is done, under its name; also as BNTRAIN_RUNS (default: %(default)s)",
+    )
+    fit.add_argument("--restart", action="store_true", help="throw an unfinished job away instead of going on with it")
+    fit.add_argument(
+        "--checkpoint-every-s",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="how much of the fit may be lost with the process (default: %(default)g)",
+    )
+    fit.add_argument(
+        "--processes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="so many share every batch, each on a GPU where there are some (default: %(default)s)",
+    )
+    fit.add_argument(
+        "--log",
+        action="append",
+        default=[],
+        metavar="LOGGER",
+        dest="loggers",
+        help="write the measures for tensorboard or mlflow too, beside metrics.csv in the job's folder",
+    )
+    fit.add_argument(
+        "--progress",
+        choices=FORMS,
+        help="how it is told on stderr (default: a bar on a terminal, elsewhere JSON, a line an event)",
     )
     fit.set_defaults(command=_fit)
 
@@ -103,7 +146,13 @@ def _parser() -> argparse.ArgumentParser:
     recalibrate.add_argument("--dry-run", action="store_true", help="report, and publish nothing")
     recalibrate.set_defaults(command=_recalibrate)
 
-    networks = commands.add_parser("networks", help="list the networks that have a name here")
+    networks = commands.add_parser(
+        "networks", help="list the networks that have a name here, or what of one of them can be normalized"
+    )
+    networks.add_argument("network", nargs="?", help="as for export: list its modules")
+    networks.add_argument(
+        "--argument", action="append", default=[], metavar="KEY=VALUE", dest="arguments", help="what to build it with"
+    )
     networks.set_defaults(command=_networks)
 
     verify = commands.add_parser("verify", help="compare a published bundle with what it was made from, once more")
@@ -138,10 +187,11 @@ def _add_publishing(parser: argparse.ArgumentParser) -> None:
 
 # torch takes seconds to import: what needs it is imported by the command that runs, not by `--help`
 def _fit(options: argparse.Namespace) -> None:
-    from training import job, report
-    from training.recipe import load_recipe
+    from training import report
+    from training.command_fit import fit_named
 
-    report.print_bundle(job.run(load_recipe(options.recipe, options.changes), Store(options.store)))
+    if (bundle := fit_named(options)) is not None:
+        report.print_bundle(bundle)
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -178,10 +228,17 @@ def _recalibrate(options: argparse.Namespace) -> None:
 
 def _networks(options: argparse.Namespace) -> None:
     from training import report
+    from training.command_export import parse_arguments
+    from training.loading import load_network
+    from training.matching import describe_modules
     from training.networks import describe_networks
 
-    del options
-    report.print_networks(describe_networks())
+    if options.network is None and options.arguments:
+        raise RecipeError("--argument: expected the name of a network to build with it")
+    if options.network is None:
+        report.print_networks(describe_networks())
+    else:
+        report.print_modules(describe_modules(load_network(options.network, parse_arguments(options.arguments))))
 
 
 def _verify(options: argparse.Namespace) -> None:

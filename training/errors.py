@@ -2,11 +2,14 @@
 
 TrainingError
 ├── RecipeError         a recipe or an argument asks for what there is not
+├── DivergenceError     the loss of a fit is no number any more
 ├── DataError           data can't be read, or can't be fitted to
 ├── CheckpointError     a file of parameters does not fit the network
 ├── StatisticsError     population statistics can't be estimated
 ├── ExportError         the network can't be turned into a graph
-└── ImportingError      an ONNX file can't be taken in
+├── ImportingError      an ONNX file can't be taken in
+└── JobError            a job's folder can't be used as asked
+    └── JobHeld         another process works in it
 """
 
 
@@ -16,6 +19,10 @@ class TrainingError(Exception):
 
 class RecipeError(TrainingError):
     """A recipe or an argument asks for what there is not."""
+
+
+class DivergenceError(TrainingError):
+    """The loss of a fit became NaN or infinite."""
 
 
 class DataError(TrainingError):
@@ -36,3 +43,11 @@ class ExportError(TrainingError):
 
 class ImportingError(TrainingError):
     """An ONNX file can't be taken in."""
+
+
+class JobError(TrainingError):
+    """A job's folder can't be used as asked: another job is unfinished there, or it can't be written to."""
+
+
+class JobHeld(JobError):
+    """Another process works in the job's folder."""

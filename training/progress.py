@@ -1,23 +1,59 @@
-"""This module shows how a fit goes on: a bar on a terminal, elsewhere one line an epoch."""
+"""This module shows how a fit goes on: a bar on a terminal, and an event at the end of every epoch."""
 
 from __future__ import annotations
 
-import sys
+import time
 
 import lightning
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from pydantic import JsonValue
+
+from training.events import Events
 
 
-def make_progress() -> Callback:
-    """What shows the progress of a fit where this process writes to."""
-    return TQDMProgressBar() if sys.stderr.isatty() else PlainProgress()
+def progress_callbacks(events: Events, *, batch_rows: int, steps: int) -> list[Callback]:
+    """What tells of a fit of so many steps."""
+    told = EpochEvents(events, batch_rows=batch_rows, steps=steps)
+    return [told, TQDMProgressBar()] if events.form == "bar" else [told]
 
 
-class PlainProgress(Callback):
-    """One line an epoch, for logs that no one watches."""
+class EpochEvents(Callback):
+    """Tells the end of every epoch: its losses and measures, the learning rate, rows a second, seconds to go."""
+
+    def __init__(self, events: Events, *, batch_rows: int, steps: int) -> None:
+        self.events = events
+        self.batch_rows = batch_rows
+        self.steps = steps
+        self._told = (0, 0.0)  # the step and the moment of the last event
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Begin to count, wherever the fit goes on from."""
+        del pl_module
+        self._told = (steps_done(trainer), time.monotonic())
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Write the line to stderr."""
+        """Tell it."""
         del pl_module
-        metrics = "  ".join(f"{name} {float(value):.4f}" for name, value in sorted(trainer.callback_metrics.items()))
-        sys.stderr.write(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {metrics}\n")
+        step, now = steps_done(trainer), time.monotonic()
+        steps_per_s = (step - self._told[0]) / max(now - self._told[1], 1e-9)
+        self._told = (step, now)
+        if not trainer.is_global_zero:
+            return
+        measured: dict[str, JsonValue] = {
+            name: round(float(value), 6) for name, value in sorted(trainer.callback_metrics.items())
+        }
+        self.events.tell(
+            "epoch",
+            epoch=trainer.current_epoch + 1,
+            epochs=trainer.max_epochs,
+            step=step,
+            steps=self.steps,
+            **measured,
+            rows_per_s=round(steps_per_s * self.batch_rows, 1),
+            eta_s=round((self.steps - step) / steps_per_s, 1) if steps_per_s else None,
+        )
+
+
+def steps_done(trainer: lightning.Trainer) -> int:
+    """Batches that the network was fitted to, over all epochs, the one that was just done included."""
+    return trainer.fit_loop.total_batch_idx + 1

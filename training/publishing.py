@@ -15,6 +15,7 @@ from folding.rows import rows_in_order
 from folding.rules.sites import FUNCTION
 from models.bundle import Arrays, Bundle
 from models.manifest import FoldMode, NetworkRecord
+from models.normalization import Normalization
 from models.store import Store
 from training.errors import ExportError
 from training.normalization import normalization_layers
@@ -119,10 +120,12 @@ def fold_network(
     return fold_graph(model, mode=mode, sources=_sources(network), allow_untrained=allow_untrained)
 
 
-def describe(network: nn.Module, name: str, arguments: dict[str, JsonValue]) -> NetworkRecord:
-    """What the manifest says of a network that a name and arguments build."""
+def describe(
+    network: nn.Module, name: str, arguments: dict[str, JsonValue], changes: Sequence[Normalization] = ()
+) -> NetworkRecord:
+    """What the manifest says of a network that a name and arguments build, and that changes of its layers made so."""
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    return NetworkRecord(name=name, arguments=arguments, parameters=parameters)
+    return NetworkRecord(name=name, arguments=arguments, normalize=tuple(changes), parameters=parameters)
 
 
 def parameter_arrays(network: nn.Module) -> Arrays:

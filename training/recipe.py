@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from folding.errors import one_line
 from models.manifest import FoldMode, ModelName
+from models.normalization import Normalization
 from training.data import Data
 from training.data.augmentation import Augmentation
 from training.errors import RecipeError
@@ -24,6 +25,7 @@ class Recipe(BaseModel):
     Attributes:
         name: The model that the result is published as.
         network: A name of ``training.networks``, built with ``arguments``.
+        normalize: Changes of where the network normalizes, made in their order before the fit.
         data: A name of ``training.data``, or a format and where the data is, by the fields of that format.
         augment: What is done to training rows at random, every time they are used.
         class_balance: What makes up for classes of unequal size: ``sampling`` draws rows of every class equally often,
@@ -44,7 +46,8 @@ class Recipe(BaseModel):
         precision: What the network computes in: ``32``, or mixed with ``bf16`` or ``16`` bits.
         zero_last_gamma: Whether the last scale of every residual block starts at 0, so that the block adds nothing yet.
         average_decay: Of the moving average of weights and statistics that is published in place of the last ones.
-        patience_epochs: The fit ends early after so many epochs without a better validation loss.
+        patience_epochs: The fit ends early after so many epochs without a lower validation loss; what is published is
+            the epoch that had the lowest.
         seed: Of everything random.
         fold: How far to fold the network: ``fast`` or ``complete``.
     """
@@ -54,6 +57,7 @@ class Recipe(BaseModel):
     name: ModelName
     network: str
     arguments: dict[str, JsonValue] = {}
+    normalize: tuple[Normalization, ...] = ()
     data: Data
     augment: Augmentation = Augmentation()
     class_balance: Literal["none", "sampling", "weights"] = "none"

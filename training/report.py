@@ -11,6 +11,7 @@ from models.manifest import FoldingRecord, LayerRecord, VerificationRecord
 from models.recalibration import PredictionsRecord, RecalibrationRecord
 
 if TYPE_CHECKING:  # torch may not be installed where a file is imported or a version recalibrated
+    from training.matching import ModuleDescription
     from training.networks import NetworkDescription
 
 
@@ -43,6 +44,12 @@ def print_networks(networks: Sequence[NetworkDescription]) -> None:
     """A line a network: its name, what it is, what it is built with by default."""
     _print_table(("name", "what it is", "arguments"), [(n.name, n.description, n.defaults) for n in networks])
     print("also timm/NAME and torchvision/NAME where those packages are installed, and package.module:factory")
+
+
+def print_modules(modules: Sequence[ModuleDescription]) -> None:
+    """A line a module that patterns may stand for: its name, its class, what it is to normalization."""
+    _print_table(("name", "type", "what it is"), [(module.name, module.type, module.role) for module in modules])
+    print("patterns of `normalize` in a recipe stand for these" if modules else "nothing here can be normalized")
 
 
 def print_verification(record: VerificationRecord) -> None:

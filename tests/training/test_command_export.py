@@ -262,6 +262,26 @@ def test_networks_are_listed_by_name(capsys: pytest.CaptureFixture[str]) -> None
     assert lines[-1].startswith("also timm/NAME and torchvision/NAME")
 
 
+def test_the_modules_of_a_network_are_listed_as_patterns_see_them(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["networks", "mlp", "--argument", "widths=[4]"])
+
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert code == 0
+    assert lines[1:-1] == [
+        ["hidden.0", "Linear", "layer"],
+        ["hidden.1", "BatchNorm1d", "normalization"],
+        ["hidden.2", "ReLU", "nonlinearity"],
+        ["classifier", "Linear", "layer"],
+    ]
+
+
+def test_an_argument_without_a_network_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["networks", "--argument", "widths=[4]"])
+
+    assert code == 1
+    assert capsys.readouterr().err == "bntrain: --argument: expected the name of a network to build with it\n"
+
+
 def test_the_command_says_nothing_but_its_report() -> None:
     command = [sys.executable, "-m", "training", "export", "--network", "my_networks:trained", *SHAPE, *NAME]
 

@@ -141,7 +141,7 @@ def test_every_line_has_the_figures_of_its_own_epoch(data: Splits, capsys: pytes
     figures = fit(mlp, data, recipe(epochs=2))
 
     *_, last = capsys.readouterr().err.splitlines()
-    assert last == _line(2, figures)
+    assert set(_line(2, figures).split("  ")) <= set(last.split("  "))
 
 
 def test_a_batch_larger_than_the_data_is_refused(data: Splits) -> None:

@@ -31,6 +31,10 @@ class Share:
         """This process's part of a batch, ``(rows / processes, ...)``."""
         return batch.tensor_split(self.processes)[self.rank]
 
+    def rows_of(self, rows: LabelledRows) -> LabelledRows:
+        """This process's part of all rows."""
+        return rows if self.processes == 1 else rows.select(self.of(torch.arange(len(rows))))
+
 
 WHOLE = Share()
 

@@ -76,3 +76,8 @@ class InvertedResidual(nn.Module):
         """Features ``(rows, out_channels, height / stride, width / stride)``."""
         features: Tensor = self.steps(image)
         return image + features if self.adds else features
+
+    def zero_init_last(self) -> None:
+        """Set the last gamma to 0 where the block adds, so that it adds nothing (Goyal et al. 2017, section 5.1)."""
+        if self.adds:
+            nn.init.zeros_(self.steps[-1].norm.weight)

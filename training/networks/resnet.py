@@ -75,3 +75,7 @@ class ResidualBlock(nn.Module):
         """Features ``(rows, out_channels, height / stride, width / stride)``."""
         features: Tensor = self.activation(self.residual(image) + self.shortcut(image))
         return features
+
+    def zero_init_last(self) -> None:
+        """Set the last gamma to 0, so that the block adds nothing (Goyal et al. 2017, section 5.1)."""
+        nn.init.zeros_(self.residual[-1].norm.weight)
