@@ -18,7 +18,7 @@ from tests.service.running import Server, Service, in_process, over_socket
 from training.insert import normalize
 from training.networks import build_network
 from training.normalization import normalization_layers
-from training.recipe import RECIPES, load_recipe
+from training.recipe import RECIPES, Recipe, load_recipe
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -76,6 +76,14 @@ def test_every_setting_is_documented_with_its_default() -> None:
         f"--{name.replace('_', '-')}": f"`BNSERVE_{name.upper()}` | `{_shown(field.default)}`"
         for name, field in Settings.model_fields.items()
     }
+
+
+def test_every_option_of_a_recipe_is_documented() -> None:
+    pages = [(ROOT / "docs" / name).read_text() for name in ("training.md", "fit.md")]
+
+    words = set(re.findall(r"[a-z_]+", " ".join(pages)))
+
+    assert Recipe.model_fields.keys() - words == set()
 
 
 def _shown(default: object) -> str:

@@ -24,9 +24,9 @@ def deterministic_kernels() -> Iterator[None]:
     Raises:
         RecipeError: If an operator of the network has no other kernel on this device.
     """
-    before = torch.are_deterministic_algorithms_enabled(), deterministic.fill_uninitialized_memory
+    before = torch.are_deterministic_algorithms_enabled(), fills_memory()
     torch.use_deterministic_algorithms(True)
-    deterministic.fill_uninitialized_memory = False
+    _set_fills_memory(False)
     try:
         yield
     except RuntimeError as error:
@@ -37,5 +37,14 @@ def deterministic_kernels() -> Iterator[None]:
             f"network: expected operators that give the same numbers every time, got {operator}"
         ) from error
     finally:
-        enabled, deterministic.fill_uninitialized_memory = before
-        torch.use_deterministic_algorithms(enabled)
+        torch.use_deterministic_algorithms(before[0])
+        _set_fills_memory(before[1])
+
+
+def fills_memory() -> bool:
+    """Whether torch fills memory that nothing has been written to yet."""
+    return bool(deterministic.fill_uninitialized_memory)  # type: ignore[attr-defined]  # it is made when it is read
+
+
+def _set_fills_memory(fills: bool) -> None:
+    deterministic.fill_uninitialized_memory = fills  # type: ignore[attr-defined]

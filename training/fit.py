@@ -138,7 +138,7 @@ def fit(  # noqa: PLR0913  all but three are by name, and have defaults
             ckpt_path=newest,
             weights_only=True,
         )
-    network.cpu().eval()
+    network.cpu().float().eval()
     if best is not None:
         return _figures(stopwatch.seconds, best.epochs, best.metrics)
     return _figures(
@@ -169,7 +169,8 @@ class _quiet_lightning(warnings.catch_warnings):  # noqa: N801  it is used as a 
 
     def __enter__(self) -> None:
         super().__enter__()
-        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+        for name in ("lightning.pytorch", "lightning.fabric"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         for message in _NOTES:
             warnings.filterwarnings("ignore", message)
 
@@ -180,5 +181,7 @@ _NOTES = (
     ".*LeafSpec.* is deprecated",
     ".*in eval mode at the start of training",  # a standardization is, and so is what is frozen
     ".*your dataloader is not resumable",  # it is: by its place, see training/checkpointing.py
+    ".*It is recommended to use `self.log",  # what is logged has been added up over the processes
+    ".*`broadcast_buffers` is deprecated",  # what takes its place, torch 2.9 has not
     ".*Grad strides do not match bucket view strides",  # of kernels of one pixel: a copy of a few bytes
 )

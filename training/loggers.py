@@ -26,12 +26,12 @@ def make_loggers(names: Sequence[str], folder: Path) -> list[Logger]:
     """Loggers into a folder: ``metrics.csv`` in any case, and those that are named.
 
     Args:
-        names: ``tensorboard``, into ``folder/tensorboard``; ``mlflow``, into what ``MLFLOW_TRACKING_URI`` says or
-            else ``folder/mlruns``, as a run that is named like the folder.
+        names: ``tensorboard``, into ``folder/tensorboard``; ``mlflow``, to where ``MLFLOW_TRACKING_URI`` says, as a run
+            of the experiment ``bntrain`` that is named like the folder.
         folder: The job's own.
 
     Raises:
-        RecipeError: If there is no such logger, or its package is not installed.
+        RecipeError: If there is no such logger, its package is not installed, or nothing says where its runs go.
     """
     return [MetricsFile(folder / "metrics.csv"), *(_make(name, folder) for name in dict.fromkeys(names))]
 
@@ -45,7 +45,8 @@ def _make(name: str, folder: Path) -> Logger:
         raise RecipeError(
             "logger mlflow: expected the package mlflow, which is not installed: pip install bnserve[mlflow]"
         )
-    uri = os.environ.get(TRACKING) or (folder.resolve() / "mlruns").as_uri()
+    if not (uri := os.environ.get(TRACKING)):  # MLflow has no folder of files any more that it would write to unasked
+        raise RecipeError(f"logger mlflow: expected {TRACKING} to be the address of a server or database, got nothing")
     return MLFlowLogger(experiment_name="bntrain", run_name=folder.resolve().name, tracking_uri=uri)
 
 

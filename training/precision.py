@@ -1,4 +1,4 @@
-"""This module is what a network computes in while it is fitted: its parameters and statistics stay in 32 bits."""
+"""This module is what a network computes in while it is fitted; what comes of it has 32 bits in any case."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from training.errors import RecipeError
 from training.recipe import Recipe
 
-TrainerPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
+TrainerPrecision = Literal["32-true", "64-true", "bf16-mixed", "16-mixed"]
 
 
 def trainer_precision(recipe: Recipe) -> TrainerPrecision:
@@ -20,6 +20,8 @@ def trainer_precision(recipe: Recipe) -> TrainerPrecision:
     """
     if recipe.precision == "32":
         return "32-true"
+    if recipe.precision == "64":
+        return "64-true"
     if recipe.precision == "16-mixed" and not torch.cuda.is_available():
         raise RecipeError("precision: expected 32 or bf16-mixed on a machine without a CUDA GPU, got '16-mixed'")
     return recipe.precision

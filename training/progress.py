@@ -40,7 +40,7 @@ class EpochEvents(Callback):
         if not trainer.is_global_zero:
             return
         measured: dict[str, JsonValue] = {
-            name: round(float(value), 6) for name, value in sorted(trainer.callback_metrics.items())
+            name: float(f"{value:.6g}") for name, value in sorted(trainer.callback_metrics.items())
         }
         self.events.tell(
             "epoch",

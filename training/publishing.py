@@ -14,6 +14,7 @@ from folding.proof import Export, draft, prove
 from folding.rows import rows_in_order
 from folding.rules.sites import FUNCTION
 from models.bundle import Arrays, Bundle
+from models.draft import BundleDraft
 from models.manifest import FoldMode, NetworkRecord
 from models.normalization import Normalization
 from models.store import Store
@@ -54,13 +55,41 @@ def export(  # noqa: PLR0913  the one call for people: all but two are by name, 
         TrainingError, GraphError: If any of it can't be done; nothing is published then.
         StoreError: If the store can't be written to.
     """
-    if fold not in get_args(FoldMode):
-        raise ExportError(f"fold: expected one of {', '.join(get_args(FoldMode))}, got {fold!r}")
     destination = store if isinstance(store, Store) else Store(Path(store))
     destination.versions(name)  # refuses a name that no model can have, before minutes of work
+    return destination.publish(
+        draft_export(
+            network,
+            example_inputs,
+            name=name,
+            fold=fold,
+            rows=rows,
+            described_as=described_as,
+            allow_untrained=allow_untrained,
+        )
+    )
+
+
+def draft_export(  # noqa: PLR0913  as ``export``
+    network: nn.Module,
+    example_inputs: ExampleInputs,
+    *,
+    name: str,
+    fold: FoldMode = "fast",
+    rows: ExampleInputs | None = None,
+    described_as: NetworkRecord | None = None,
+    allow_untrained: bool = False,
+) -> BundleDraft:
+    """What ``export`` publishes.
+
+    Raises:
+        TrainingError, GraphError: If any of it can't be done.
+    """
+    if fold not in get_args(FoldMode):
+        raise ExportError(f"fold: expected one of {', '.join(get_args(FoldMode))}, got {fold!r}")
     exported = export_network(network, example_inputs, mode=fold, rows=rows, allow_untrained=allow_untrained)
     described = described_as or describe(network, f"{type(network).__module__}:{type(network).__qualname__}", {})
-    return destination.publish(draft(exported, name=name, network=described, parameters=parameter_arrays(network)))
+    return draft(exported, name=name, network=described, parameters=parameter_arrays(network))
 
 
 def export_network(

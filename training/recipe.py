@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
 from folding.errors import one_line
 from models.manifest import FoldMode, ModelName
@@ -43,7 +43,7 @@ class Recipe(BaseModel):
         weight_decay: Of weights; normalization parameters and biases have none.
         label_smoothing: Share of the target that is spread over all classes.
         max_gradient_norm: Gradients of a larger Euclidean norm over all parameters are scaled down to it.
-        precision: What the network computes in: ``32``, or mixed with ``bf16`` or ``16`` bits.
+        precision: What the network computes in: ``32`` or ``64`` bits, or mixed with ``bf16`` or ``16``.
         zero_last_gamma: Whether the last scale of every residual block starts at 0, so that the block adds nothing yet.
         average_decay: Of the moving average of weights and statistics that is published in place of the last ones.
         patience_epochs: The fit ends early after so many epochs without a lower validation loss; what is published is
@@ -72,7 +72,7 @@ class Recipe(BaseModel):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     max_gradient_norm: Annotated[float, Field(gt=0)] | None = None
-    precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
+    precision: Annotated[Literal["32", "64", "bf16-mixed", "16-mixed"], BeforeValidator(str)] = "32"
     zero_last_gamma: bool = False
     average_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     patience_epochs: Annotated[int, Field(gt=0)] | None = None

@@ -119,9 +119,9 @@ def _body(records: list[FitTimed]) -> str:
     what = "\n".join(f"- {record.name}: {record.what}" for record in records)
     return (
         "Training rows a second of a fit over those of the same loop written by hand in plain torch "
-        "(`benchmarks/training/hand_written.py`): the same weights, batches, augmentation, fused optimizer, schedule "
-        "and validation after every epoch, and in the end the same loss. Whole fits are timed, the making of the "
-        f"trainer included, in turn; the median of the rounds' ratios. Threads: {threads}.\n\n{what}\n\n"
+        "(`benchmarks/training/hand_written.py`): the same weights, batches, augmentation, fused optimizer, schedule, "
+        "validation after every epoch, and in the end the same loss. Whole fits are timed, the making of the trainer "
+        f"included, in turn; the median of the rounds' ratios. Threads: {threads}.\n\n{what}\n\n"
         + table(HEADER, map(_row, records))
     )
 

@@ -37,7 +37,7 @@ def fit_by_hand(network: nn.Module, data: Splits, recipe: Recipe) -> list[tuple[
         for values, labels in batches:
             optimizer.zero_grad(set_to_none=True)
             loss = functional.cross_entropy(network(values.to(device)), labels.to(device))
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
             train_loss += loss.detach()

@@ -115,6 +115,16 @@ def test_complete_leaves_no_normalization_node(capsys: pytest.CaptureFixture[str
     assert re.search(r"graph \(complete\): .*; \d+, 0 of them, after;", capsys.readouterr().out)
 
 
+def test_a_dry_run_reports_and_publishes_nothing(factories: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = export("trained", *SHAPE, "--dry-run")
+
+    printed = capsys.readouterr().out
+    assert code == 0
+    assert "1 of 2 normalization layers folded" in printed
+    assert "published" not in printed
+    assert not (factories / "store").exists()
+
+
 def test_arguments_reach_the_factory_and_the_manifest() -> None:
     code = export("trained", *SHAPE, "--argument", "width=7")
 

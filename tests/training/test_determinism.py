@@ -1,10 +1,9 @@
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils import deterministic
 
 from tests.training.blobs import network, recipe, splits
-from training.determinism import deterministic_kernels
+from training.determinism import deterministic_kernels, fills_memory
 from training.errors import RecipeError
 from training.fit import fit
 
@@ -29,13 +28,13 @@ def test_an_operator_without_a_deterministic_kernel_is_refused_by_name() -> None
 
 
 def test_torch_is_as_before_after_the_block() -> None:
-    before = torch.are_deterministic_algorithms_enabled(), deterministic.fill_uninitialized_memory
+    before = torch.are_deterministic_algorithms_enabled(), fills_memory()
 
     with deterministic_kernels():
-        within = torch.are_deterministic_algorithms_enabled(), deterministic.fill_uninitialized_memory
+        within = torch.are_deterministic_algorithms_enabled(), fills_memory()
 
     assert within == (True, False)
-    assert (torch.are_deterministic_algorithms_enabled(), deterministic.fill_uninitialized_memory) == before
+    assert (torch.are_deterministic_algorithms_enabled(), fills_memory()) == before
 
 
 def test_other_errors_come_through() -> None:

@@ -1,14 +1,16 @@
+from typing import Any
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tests.training.blobs import network
 from training.errors import RecipeError
 from training.initialization import start_blocks_at_zero
 from training.networks import build_network
 
-SMALL = {"in_channels": 1, "num_classes": 3, "width": 0.125}
-RESIDUAL = {
+SMALL: dict[str, Any] = {"in_channels": 1, "num_classes": 3, "width": 0.125}
+RESIDUAL: dict[str, dict[str, Any]] = {
     "resnet18": {**SMALL, "stem": "small"},
     "resnet50": {**SMALL, "stem": "small"},
     "preactresnet18": {**SMALL, "stem": "small"},
@@ -47,7 +49,8 @@ def test_a_block_that_starts_at_zero_learns(name: str) -> None:
     start_blocks_at_zero(built, name)
     optimizer = torch.optim.SGD(built.parameters(), lr=0.1)
 
-    nn.functional.cross_entropy(built(images), labels).backward()
+    loss: Tensor = nn.functional.cross_entropy(built(images), labels)
+    loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
 
     assert all(largest > 0 for largest in added(built, images))

@@ -66,6 +66,17 @@ def test_an_unknown_logger_is_refused_with_those_that_there_are(tmp_path: Path) 
     assert str(refusal.value) == "logger: expected one of tensorboard, mlflow, got 'wandb'"
 
 
+def test_mlflow_is_refused_where_nothing_says_where_its_runs_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mlflow.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    with pytest.raises(RecipeError, match=r"^logger mlflow: expected MLFLOW_TRACKING_URI to be the address"):
+        make_loggers(["mlflow"], tmp_path / "job")
+
+
 def test_mlflow_is_refused_where_it_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [])
 

@@ -100,7 +100,9 @@ class PreActivationBlock(nn.Module):
 
         A gamma of 0 would do so too, but the rectifier behind it passes no gradient on at 0, and it would stay 0.
         """
-        nn.init.zeros_(self.residual[-1].weight)
+        last = self.residual[-1]
+        assert isinstance(last, nn.Conv2d)
+        nn.init.zeros_(last.weight)
 
 
 def normalization_and_relu(channels: int) -> nn.Sequential:
