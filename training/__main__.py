@@ -101,9 +101,10 @@ def _publish(make: Callable[[argparse.Namespace], BundleDraft], options: argpars
     store = Store(options.store)
     store.versions(options.name)  # refuses a name that no model can have, before the work
     made = make(options)
+    published = None if options.dry_run else store.publish(made)
     report.print_proof(made)
-    if not options.dry_run:
-        print(f"published {store.publish(made).path}")
+    if published is not None:
+        print(f"published {published.path}")
 
 
 def _recalibrate(options: argparse.Namespace) -> None:

@@ -79,9 +79,10 @@ def _calibrate(options: argparse.Namespace) -> None:
 
     store, bundle = open_version(options.bundle)
     found = calibrate_bundle(bundle, read_rows(options.rows))
-    print_calibrations({"before": bundle.calibration(), "by these rows": found})
     copy = BundleCopy(bundle=bundle, name=bundle.manifest.name, calibration=found)
-    _publish_candidate(store, copy, dry_run=options.dry_run)
+    told = "" if options.dry_run else _publish_candidate(store, copy)
+    print_calibrations({"before": bundle.calibration(), "by these rows": found})
+    print(told, end="")
 
 
 def _fold(options: argparse.Namespace) -> None:
@@ -90,24 +91,24 @@ def _fold(options: argparse.Namespace) -> None:
 
     store, bundle = open_version(options.bundle)
     draft = refold_bundle(bundle, mode=options.mode)
+    told = "" if options.dry_run else _publish_candidate(store, draft)
     report.print_proof(draft)
     if draft.calibration is None and bundle.calibration() is not None:
         print("not calibrated: other channels can be watched now; `bntrain calibrate` does it anew")
-    _publish_candidate(store, draft, dry_run=options.dry_run)
+    print(told, end="")
 
 
 def _publish(options: argparse.Namespace) -> None:
     _, bundle = open_version(options.bundle)
     store, copy = Store(Path(options.store)), BundleCopy(bundle=bundle, name=options.name or bundle.manifest.name)
     if options.candidate:
-        _publish_candidate(store, copy, dry_run=False)
+        print(_publish_candidate(store, copy), end="")
     else:
         print(f"published {store.publish(copy).path}")
 
 
-def _publish_candidate(store: Store, made: Publishable, *, dry_run: bool) -> None:
-    if dry_run:
-        return
+def _publish_candidate(store: Store, made: Publishable) -> str:
+    """Publish it, and say in a line what became of it; a report follows only what could be published."""
     path = store.publish_candidate(made).path
     only = len(store.versions(made.name)) == 1
-    print(f"published {path}; it answers by default{'' if only else ' once it is promoted'}")
+    return f"published {path}; it answers by default{'' if only else ' once it is promoted'}\n"

@@ -44,12 +44,12 @@ class Checkpoints(CheckpointIO):
         del path, storage_options
         step = int(checkpoint["step"])
         try:
-            written = write_state(self.folder, f"step-{step:09d}", checkpoint)
+            written = write_state(self.folder, f"step-{step:012d}", checkpoint)
             for old in state_files(self.folder, "step-*")[:-KEPT]:
                 old.unlink()
         except OSError as error:
             self.events.tell(
-                "checkpoint-failed", step=step, file=f"{self.folder}/step-{step:09d}", reason=error.strerror
+                "checkpoint-failed", step=step, file=f"{self.folder}/step-{step:012d}", reason=error.strerror
             )
         else:
             self.last_step = step

@@ -179,7 +179,7 @@ _NOTES = (
     ".*does not have many workers",
     ".*GPU available but not used",
     ".*LeafSpec.* is deprecated",
-    ".*in eval mode at the start of training",  # a standardization is, and so is what is frozen
+    ".*in eval mode at the start of training",  # a standardization is
     ".*your dataloader is not resumable",  # it is: by its place, see training/checkpointing.py
     ".*It is recommended to use `self.log",  # what is logged has been added up over the processes
     ".*`broadcast_buffers` is deprecated",  # what takes its place, torch 2.9 has not

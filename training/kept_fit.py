@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, dataclass
 
 from torch import nn
 
@@ -64,7 +64,7 @@ def kept_fit(
             )
             if rank() == 0:
                 runs.folder.keep_fitted(
-                    {"network": network.state_dict(), "figures": astuple(fitted), "random": read_random_state()}
+                    {"network": network.state_dict(), "figures": asdict(fitted), "random": read_random_state()}
                 )
         return fitted
     try:
@@ -73,4 +73,4 @@ def kept_fit(
         raise CheckpointError(f"{runs.folder.checkpoints}: what was fitted is of another network: {error}") from error
     network.eval()
     set_random_state(state["random"])
-    return Fit(*state["figures"])
+    return Fit(**state["figures"])

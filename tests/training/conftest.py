@@ -23,6 +23,14 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(autouse=True)
+def runs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where `bntrain fit` keeps its jobs: elsewhere than in the folder that the tests are run in."""
+    runs = tmp_path_factory.mktemp("runs")
+    monkeypatch.setenv("BNTRAIN_RUNS", str(runs))
+    return runs
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty current folder; modules that are imported from it are forgotten afterwards."""

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 from torch import nn
@@ -5,7 +7,8 @@ from torch import nn
 from training.classifier import Classifier
 from training.data import Rows, Splits
 from training.errors import TrainingError
-from training.fit import Fit, fit
+from training.events import Events
+from training.fit import fit
 from training.networks.mlp import MLP
 from training.normalization import normalization_layers
 from training.recipe import Recipe
@@ -125,14 +128,17 @@ def test_matrices_decay_and_nothing_else_does() -> None:
     }
 
 
-def test_without_a_terminal_every_epoch_is_a_plain_line(data: Splits, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_every_epoch_is_a_line_of_json(data: Splits, capsys: pytest.CaptureFixture[str]) -> None:
     mlp = network()
 
     fit(mlp, data, recipe(epochs=3))
 
-    lines = capsys.readouterr().err.splitlines()
-    assert [line.split("  ")[0] for line in lines] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
-    assert all("\r" not in line and "\x1b" not in line for line in lines)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["event"] for line in lines] == ["started", "epoch", "epoch", "epoch"]
+    assert [line["epoch"] for line in lines[1:]] == [1, 2, 3]
+    assert [(line["step"], line["steps"]) for line in lines] == [(0, 18), (6, 18), (12, 18), (18, 18)]
+    assert all(line["rows_per_s"] > 0 for line in lines[1:])
+    assert lines[-1]["eta_s"] == 0
 
 
 def test_every_line_has_the_figures_of_its_own_epoch(data: Splits, capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,8 +146,28 @@ def test_every_line_has_the_figures_of_its_own_epoch(data: Splits, capsys: pytes
 
     figures = fit(mlp, data, recipe(epochs=2))
 
-    *_, last = capsys.readouterr().err.splitlines()
-    assert set(_line(2, figures).split("  ")) <= set(last.split("  "))
+    last = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert last["train_loss"] == pytest.approx(figures.train_loss, abs=1e-6)  # six digits are told
+    assert last["validation_accuracy"] == pytest.approx(figures.validation_accuracy, abs=1e-6)
+
+
+def test_a_fit_can_be_told_in_words(data: Splits, capsys: pytest.CaptureFixture[str]) -> None:
+    mlp = network()
+
+    fit(mlp, data, recipe(epochs=2), events=Events("lines"))
+
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["started", "epoch 1/2", "epoch 2/2"]
+
+
+def test_on_a_terminal_a_bar_moves(data: Splits, capsys: pytest.CaptureFixture[str]) -> None:
+    mlp = network()
+
+    fit(mlp, data, recipe(epochs=1), events=Events("bar"))
+
+    printed = capsys.readouterr()
+    assert "Epoch 0: 100%" in printed.out + printed.err
+    assert "epoch 1/1" not in printed.err
 
 
 def test_a_batch_larger_than_the_data_is_refused(data: Splits) -> None:
@@ -149,10 +175,3 @@ def test_a_batch_larger_than_the_data_is_refused(data: Splits) -> None:
 
     with pytest.raises(TrainingError, match=r"batch_rows"):
         fit(mlp, data, recipe(batch_rows=101))
-
-
-def _line(epoch: int, figures: Fit) -> str:
-    return (
-        f"epoch {epoch}/{epoch}  train_loss {figures.train_loss:.4f}  "
-        f"validation_accuracy {figures.validation_accuracy:.4f}"
-    )
