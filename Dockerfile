@@ -1,6 +1,7 @@
 # Two images: `service` (small, no torch) and `training`.
 #   docker build --target service --tag bnserve .
 #   docker build --target training --tag bntrain .
+# torch comes in the build that pip finds; --build-arg PIP_EXTRA_INDEX_URL=... names the index of another one.
 
 FROM python:3.11-slim AS base
 ENV ORT_DISABLE_TELEMETRY=1 \
@@ -27,6 +28,7 @@ COPY service service
 RUN pip --python /opt/venv install --no-deps --force-reinstall .
 
 FROM build AS build-training
+ARG PIP_EXTRA_INDEX_URL
 RUN pip --python /opt/venv install '.[training]'
 COPY models/*.py models/
 COPY folding folding
@@ -52,8 +54,14 @@ ENTRYPOINT ["bnserve"]
 
 FROM base AS training
 COPY --from=build-training /opt/venv /opt/venv
-ENV BNTRAIN_STORE=/store HOME=/tmp
+# what is published, and what a fit leaves to be continued; data and recipes of one's own are only read
+RUN install --directory --owner bn /runs
+ENV BNTRAIN_STORE=/store \
+    BNTRAIN_RUNS=/runs \
+    HOME=/tmp \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+WORKDIR /data
 USER bn
-VOLUME /store
+VOLUME /store /runs
 ENTRYPOINT ["bntrain"]
 CMD ["--help"]

@@ -5,6 +5,7 @@ PORT ?= 8000
 STORE ?= models/store
 RECIPE ?= digits
 DOCKER ?= docker
+TESTS_AT_ONCE ?= 3
 
 export ORT_DISABLE_TELEMETRY ?= 1
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -24,8 +25,10 @@ serve: $(SERVICE)  ## Serve the store over HTTP (PORT=8000 STORE=models/store)
 train: $(TRAINING)  ## Train a recipe and publish its next version (RECIPE=digits STORE=models/store)
 	$(VENV)/bin/bntrain fit $(RECIPE) --store $(STORE)
 
-test: $(DEV)  ## Run all tests, with branch coverage
-	$(VENV)/bin/python -m pytest --cov --cov-report=term
+# as many threads as tests at once would wait for one another
+test: export OMP_NUM_THREADS ?= 1
+test: $(DEV)  ## Run all tests, several at once, with branch coverage (TESTS_AT_ONCE=3)
+	$(VENV)/bin/python -m pytest --numprocesses $(TESTS_AT_ONCE) --dist worksteal --cov --cov-report=term
 
 check: $(DEV)  ## Format, lint, types, and the arrows between rooms
 	$(VENV)/bin/ruff format --check

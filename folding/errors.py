@@ -6,6 +6,7 @@ GraphError
 │   └── BatchAxisError   it has no first axis that follows the rows
 ├── RowsError            rows can't be read, or are none that the graph takes
 ├── VerificationError    the graph does not compute the function of what it came from
+├── CalibrationError     scores of layers can't be calibrated by the rows that there are
 └── RecalibrationError   statistics can't be re-estimated, or should not be
 """
 
@@ -37,6 +38,10 @@ class RowsError(GraphError):
 
 class VerificationError(GraphError):
     """A graph does not compute the function of what it came from."""
+
+
+class CalibrationError(GraphError):
+    """Scores of layers can't be calibrated by the rows that there are."""
 
 
 class RecalibrationError(GraphError):

@@ -45,6 +45,9 @@ LOOKED_AT_ROWS = (2, 3)
 LARGEST_MEAN = 8.0
 """In deviations: a mean of this size costs a variance 2^-24 (1 + 8^2), 4e-6 of itself, where the reference is 0."""
 
+IMAGE_AXES = 4
+"""Rows, channels, height and width."""
+
 Shapes = Sequence[tuple[int, ...]]
 
 
@@ -138,7 +141,12 @@ def _observe(
         size = nodes.apply("Reshape", nodes.apply("Size", held), nodes.integers(1))
         values = nodes.apply("Div", size, nodes.apply("Mul", batch.rows(nodes), nodes.integers(record.channels)))
 
-    if axes:
+    if by_row and axis == 1 and len(shape) == IMAGE_AXES:
+        # ONNX Runtime pools, adds and multiplies images in the blocked layout in which it convolves them on CPUs, and
+        # reduces them in no other than their own: pooling saves it a copy of every tap
+        mean = nodes.apply("GlobalAveragePool", held)
+        square = nodes.apply("GlobalAveragePool", nodes.apply("Mul", held, held))
+    elif axes:
         mean = nodes.reduce("ReduceMean", held, axes)
         summands = values if by_row else nodes.apply("Mul", values, batch.rows(nodes))
         total = nodes.reduce("ReduceSumSquare", held, axes)

@@ -12,19 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx
-import onnx_ir as ir
 from numpy.typing import NDArray
 
 from folding import comparison
 from folding.batch_statistics import even_batches
 from folding.errors import GraphError, RecalibrationError
 from folding.estimation import estimate_layers
-from folding.folded import FoldedGraph, LayerSource, fold_graph
+from folding.folded import FoldedGraph
 from folding.new_statistics import (
     RenewedGraph,
     renew_graph,
@@ -33,6 +32,7 @@ from folding.new_statistics import (
 )
 from folding.proof import Export, complete, draft
 from folding.references import GraphReference, GraphSession
+from folding.refolding import refold
 from folding.rows import rows_in_order
 from folding.stored_graph import read_graph
 from folding.verify import verify
@@ -102,7 +102,7 @@ def recalibrate(  # noqa: PLR0913  the one call for both sides: all but two are 
         unfolded = read_graph(bundle.unfolded_path)
         new = estimate_layers(unfolded, old, taken, prior_rows=prior_rows, batch_rows=batch_rows)
         renewed = renew_graph(unfolded, new)
-        graph = _fold(bundle, renewed)
+        graph = refold(bundle, renewed.model, mode=manifest.folding.mode)
         exported = _prove(bundle, graph, taken)
         changes = comparison.compare_outputs(
             manifest.outputs,
@@ -169,19 +169,6 @@ def _checked(
             + ("" if prior_rows else "; fewer do where the old statistics count as a prior (prior_rows)")
         )
     return taken
-
-
-def _fold(bundle: Bundle, renewed: RenewedGraph) -> FoldedGraph:
-    """Fold the renewed graph as far as the bundle's was; the renewed graph itself is kept as the unfolded one."""
-    records = {layer.name: layer for layer in bundle.manifest.layers}
-
-    def source(name: str) -> LayerSource:
-        record = records[name]
-        return LayerSource(record.kind, record.momentum, record.num_batches_tracked)
-
-    model = ir.from_proto(onnx.load_from_string(renewed.model))
-    graph = fold_graph(model, mode=bundle.manifest.folding.mode, sources=source, allow_untrained=True)
-    return replace(graph, unfolded=renewed.model)
 
 
 def _prove(bundle: Bundle, graph: FoldedGraph, rows: Sequence[NDArray[Any]]) -> Export:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from folding.errors import VerificationError, one_line
 from folding.rules.sites import normalizes
+from models.cpus import quota_threads
 from models.manifest import LayerRecord
 
 Arrays = dict[str, NDArray[Any]]
@@ -86,6 +87,7 @@ class GraphSession:
         observed.graph.output.extend(onnx.ValueInfoProto(name=name) for name in further)
         self._names = outputs + further
         options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = quota_threads()
         options.log_severity_level = 4  # what the runtime has against a graph is said once, by the error below
         if not optimize:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL

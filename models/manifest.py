@@ -23,8 +23,10 @@ from pydantic import (
 
 from models.datatypes import Datatype
 from models.errors import BundleError
+from models.normalization import Normalization
 from models.recalibration import RecalibrationRecord
 from models.record import Record
+from models.standardization import StandardizationRecord
 
 FORMAT_VERSION: Final = 3
 MANIFEST_FILE = "manifest.json"
@@ -69,10 +71,14 @@ class TensorRecord(Record):
 
 
 class NetworkRecord(Record):
-    """What built the network: a registered name and the arguments it took, a factory, or the file that was imported."""
+    """What built the network: a registered name and the arguments it took, a factory, or the file that was imported.
+
+    ``normalize`` are the changes that were then made of where it normalizes, in their order.
+    """
 
     name: str
     arguments: Arguments
+    normalize: tuple[Normalization, ...] = ()
     parameters: Annotated[int, Field(ge=0)]
 
 
@@ -162,7 +168,17 @@ class DataRecord(Record):
 
 
 class TrainingRecord(Record):
-    """How the network came to be. ``rows`` are those behind its statistics, unless they were recalibrated since."""
+    """How the network came to be.
+
+    Attributes:
+        rows: Those behind its statistics, unless they were recalibrated since.
+        data: What it was fitted to.
+        recipe: All that the recipe said.
+        metrics: How well the graph does.
+        seconds: What the fit took.
+        libraries: The versions that took part.
+        standardization: What stands in front of the network proper, if anything does.
+    """
 
     rows: Annotated[int, Field(gt=0)]
     data: DataRecord
@@ -170,6 +186,7 @@ class TrainingRecord(Record):
     metrics: dict[str, float]
     seconds: float
     libraries: dict[str, str]
+    standardization: StandardizationRecord | None = None
 
 
 class AgreementRecord(Record):

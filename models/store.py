@@ -13,16 +13,27 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 from uuid import uuid4
 
 from models.bundle import Bundle
-from models.draft import BundleDraft
 from models.durable import locked_folder, sync_folder
 from models.errors import BundleError, ModelNotFound, StoreError, VersionNotFound
 from models.manifest import MODEL_NAME_PATTERN
 from models.pins import VERSION, Pins, promoted, read_pins, write_pins
 
 _MODEL = re.compile(MODEL_NAME_PATTERN)
+
+
+class Publishable(Protocol):
+    """What can become a version: a draft, or a copy of another version."""
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+
+    def write(self, directory: Path, *, version: int) -> None:
+        """Write all files into an existing folder, and see every byte of them to the disk."""
 
 
 class Store:
@@ -122,7 +133,7 @@ class Store:
             raise BundleError(f"manifest.json: name, version: expected {model} {version}, got {found[0]} {found[1]}")
         return bundle
 
-    def publish(self, draft: BundleDraft) -> Bundle:
+    def publish(self, draft: Publishable) -> Bundle:
         """Publish a draft as the next version of its model; several publishers may do so at once.
 
         Raises:
@@ -139,7 +150,7 @@ class Store:
             raise StoreError(f"{folder}: expected a folder that can be written to: {error.strerror}") from error
         return bundle
 
-    def publish_candidate(self, draft: BundleDraft) -> Bundle:
+    def publish_candidate(self, draft: Publishable) -> Bundle:
         """Publish a draft as the next version, which answers no request that names none before it is promoted.
 
         Where no version is pinned, the highest is first, since it is the one that answers; it stays pinned. A model
@@ -156,7 +167,7 @@ class Store:
                     write_pins(folder, (versions[-1],))
         return self.publish(draft)
 
-    def _publish_as(self, draft: BundleDraft, version: int) -> Bundle | None:
+    def _publish_as(self, draft: Publishable, version: int) -> Bundle | None:
         """Publish as one version; None if another publisher was faster."""
         destination = self.bundle_path(draft.name, version)
         temporary = destination.parent / f".publishing-{uuid4().hex}"

@@ -17,12 +17,12 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from models.cpus import usable_cpus
 from models.errors import ModelsError, StoreError
 from models.store import Store
 from service.app import create_app
 from service.command_line import CommandLineError, read_settings, unknown_variables
 from service.errors import AddressError, ServiceError
-from service.inference.cpus import usable_cpus
 from service.lifecycle import Lifecycle
 from service.logs import configure_logs
 from service.server import STOP_SIGNALS, Server, serve

@@ -12,10 +12,10 @@ from pathlib import Path
 import onnxruntime
 from fastapi import FastAPI
 
+from models.cpus import usable_cpus
 from models.store import Store
 from service.framework import make_framework
 from service.inference.control import Control
-from service.inference.cpus import usable_cpus
 from service.inference.devices import choose_device
 from service.inference.limits import ServingLimits
 from service.inference.loading import Loader

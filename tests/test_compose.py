@@ -13,12 +13,23 @@ from service.settings import Settings
 ROOT = Path(__file__).parents[1]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-PROFILES = {"training": "training", "prometheus": "monitoring", "grafana": "monitoring", "postgres": "postgres"}
+PROFILES = {
+    "training": "training",
+    "training-gpu": "training",
+    "prometheus": "monitoring",
+    "grafana": "monitoring",
+    "postgres": "postgres",
+}
+
+
+def resolved(volume: str) -> str:
+    """What is mounted where no variable says otherwise."""
+    return re.sub(r"\$\{\w+:-(.*?)\}", r"\1", volume)
 
 
 def target(volume: str) -> str:
     """Where a volume lies in its container."""
-    return volume.split(":")[1]
+    return resolved(volume).split(":")[1]
 
 
 def test_up_starts_the_service_alone() -> None:
@@ -36,7 +47,7 @@ def test_no_container_has_capabilities_or_writes_beside_its_volumes(made: dict[s
 
 
 def test_every_volume_is_used_and_declared() -> None:
-    mounted = {volume.split(":")[0] for made in SERVICES.values() for volume in made["volumes"]}
+    mounted = {resolved(volume).split(":")[0] for made in SERVICES.values() for volume in made["volumes"]}
 
     named = {volume for volume in mounted if not volume.startswith("./")}
 
@@ -97,3 +108,20 @@ def test_grafana_asks_prometheus_and_finds_its_dashboard() -> None:
     assert source["url"] == "http://prometheus:9090"
     assert mounted[provider["options"]["path"]].joinpath("bnserve.json").is_file()
     assert mounted["/etc/grafana/provisioning"] == provisioning
+
+
+def test_training_reads_data_that_it_can_t_change_and_keeps_runs_and_what_it_publishes() -> None:
+    """The folder of the data can be said; without, there is an empty volume, and nothing is made in the clone."""
+    volumes = SERVICES["training"]["volumes"]
+
+    assert volumes == ["store:/store", "runs:/runs", "${BNTRAIN_DATA:-data}:/data:ro"]
+    assert "store:/store:ro" in SERVICES["service"]["volumes"]
+
+
+def test_training_on_a_gpu_differs_by_the_gpu_alone() -> None:
+    with_gpu = dict(SERVICES["training-gpu"])
+
+    (device,) = with_gpu.pop("deploy")["resources"]["reservations"]["devices"]
+
+    assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+    assert with_gpu == SERVICES["training"]

@@ -8,14 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+import yaml
 
+from models.normalization import Normalization
 from service.settings import Settings
 from tests.committed import DIGITS, copy_as, copy_committed
 from tests.service.running import Server, Service, in_process, over_socket
-from training.recipe import RECIPES, load_recipe
+from training.insert import normalize
+from training.networks import build_network
+from training.normalization import normalization_layers
+from training.recipe import RECIPES, Recipe, load_recipe
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 README = (ROOT / "README.md").read_text()
 RELATIVE_LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 CURL_BODY = re.compile(r"infer -d '(\{.*?\})'", re.DOTALL)
@@ -44,7 +50,7 @@ def demo_server(demo_store: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         yield server
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_files_that_exist(page: Path) -> None:
     links = RELATIVE_LINK.findall(page.read_text())
 
@@ -54,11 +60,11 @@ def test_links_lead_to_files_that_exist(page: Path) -> None:
 
 
 def test_every_page_is_listed() -> None:
-    index = (ROOT / "docs" / "README.md").read_text()
+    for index in (ROOT / "docs").rglob("README.md"):
+        listed = set(RELATIVE_LINK.findall(index.read_text()))
 
-    listed = set(RELATIVE_LINK.findall(index))
-
-    assert listed == {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+        below = {f"{other.parent.name}/README.md" for other in index.parent.glob("*/README.md")}
+        assert listed == below | {page.name for page in index.parent.glob("*.md")} - {"README.md"}, index
 
 
 def test_every_setting_is_documented_with_its_default() -> None:
@@ -70,6 +76,14 @@ def test_every_setting_is_documented_with_its_default() -> None:
         f"--{name.replace('_', '-')}": f"`BNSERVE_{name.upper()}` | `{_shown(field.default)}`"
         for name, field in Settings.model_fields.items()
     }
+
+
+def test_every_option_of_a_recipe_is_documented() -> None:
+    pages = [(ROOT / "docs" / name).read_text() for name in ("training.md", "fit.md")]
+
+    words = set(re.findall(r"[a-z_]+", " ".join(pages)))
+
+    assert Recipe.model_fields.keys() - words == set()
 
 
 def _shown(default: object) -> str:
@@ -187,6 +201,26 @@ def test_the_training_page_lists_every_recipe() -> None:
     listed = re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE)
 
     assert listed == sorted(load_recipe(path.stem).name for path in RECIPES.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", ["inserting.md", "training.md"])
+def test_what_a_page_shows_of_normalize_can_be_done(name: str) -> None:
+    (shown,) = re.findall(r"^normalize:\n(?: +- .*\n)+", (ROOT / "docs" / name).read_text(), re.MULTILINE)
+    changes = load_recipe("digits-mlp", [f"normalize={yaml.safe_load(shown)['normalize']}"]).normalize
+    network = build_network("mlp", {})
+
+    normalize(network, torch.zeros(2, 1, 8, 8), changes)
+
+    layers = ["hidden.2.normalization", "hidden.5.normalization"]
+    assert list(normalization_layers(network)) == (layers if name == "inserting.md" else ["hidden.1", *layers])
+
+
+def test_every_field_of_normalize_is_documented() -> None:
+    page = (ROOT / "docs" / "inserting.md").read_text()
+
+    documented = re.findall(r"^\| (`[a-z]+`(?:, `[a-z]+`)*) \| (?!what)", page, re.MULTILINE)
+
+    assert set(re.findall(r"[a-z]+", " ".join(documented))) == set(Normalization.model_fields)
 
 
 def test_the_example_classifies_its_digits(demo_server: Server) -> None:

@@ -1,4 +1,4 @@
-"""This module is the command ``bntrain``: fit, export, import, recalibrate, verify; what is made is in the store.
+"""This module is the command ``bntrain``: a fit, and every step after it by itself; what is made is in the store.
 
 Exit codes are those of ``training/exit_codes.py``; one sentence on stderr says why.
 """
@@ -8,28 +8,29 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from folding.errors import GraphError
-from models.bundle import Bundle
-from models.errors import BundleError, ModelsError
+from models.errors import ModelsError
 from models.store import Store
-from training.errors import TrainingError
-from training.events import FORMS
+from training.command_line import Command, make_parser
+from training.errors import RecipeError, TrainingError
 from training.exit_codes import ExitCode, code_of_error
 from training.interruption import Interrupted
+from training.threads import choose_threads
 
-ONLY_TRAINING = frozenset({"lightning", "sklearn", "torch", "yaml"})
+if TYPE_CHECKING:
+    from models.draft import BundleDraft
+
+ONLY_TRAINING = frozenset({"PIL", "lightning", "matplotlib", "pyarrow", "scipy", "sklearn", "torch", "yaml"})
 """What an environment that was made to serve lacks; commands that need none of it work there too."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and say how it went; ``arguments`` are those of the process if none are given."""
-    options = _parser().parse_args(arguments)
-    # By default the threads of OpenMP spin while they wait for each other. Where something else wants the same cores a
-    # fit takes several times as long for it; the weights are the same. It has to be said before torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    options = make_parser(_COMMANDS).parse_args(arguments)
+    choose_threads(os.environ)  # before torch is imported
     try:
         options.command(options)
         sys.stdout.flush()
@@ -55,143 +56,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return ExitCode.DONE
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="bntrain", description="Train, fold, verify and publish networks.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    fit = commands.add_parser("fit", help="make a model by its recipe and publish its next version")
-    fit.add_argument("recipe", help="a name in training/recipes, or a .yaml file")
-    _add_store(fit)
-    fit.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", dest="changes", help="change a field of the recipe"
-    )
-    fit.add_argument(
-        "--runs",
-        type=Path,
-        default=Path(os.environ.get("BNTRAIN_RUNS", "runs")),
-        metavar="FOLDER",
-        help="where the job is kept until it is done, under its name; also as BNTRAIN_RUNS (default: %(default)s)",
-    )
-    fit.add_argument("--restart", action="store_true", help="throw an unfinished job away instead of going on with it")
-    fit.add_argument(
-        "--checkpoint-every-s",
-        type=float,
-        default=60.0,
-        metavar="S",
-        help="how much of the fit may be lost with the process (default: %(default)g)",
-    )
-    fit.add_argument(
-        "--progress",
-        choices=FORMS,
-        help="how it is told on stderr (default: a bar on a terminal, elsewhere JSON, a line an event)",
-    )
-    fit.set_defaults(command=_fit)
-
-    export = commands.add_parser("export", help="fold, verify and publish a network of your own")
-    export.add_argument(
-        "--network",
-        required=True,
-        help="package.module:factory, a name of `bntrain networks`, timm/NAME, torchvision/NAME",
-    )
-    export.add_argument(
-        "--argument", action="append", default=[], metavar="KEY=VALUE", dest="arguments", help="what to build it with"
-    )
-    export.add_argument("--checkpoint", type=Path, help="its parameters, as torch.save wrote them, or .safetensors")
-    export.add_argument(
-        "--input-shape",
-        action="append",
-        required=True,
-        metavar="[NAME[:DATATYPE]=]3,224,224",
-        dest="input_shapes",
-        help="of one row of an input; once an input, in the order of the network's parameters",
-    )
-    export.add_argument("--rows", type=Path, metavar="FILE.npz", help="real rows to verify with: one array an input")
-    _add_publishing(export)
-    export.set_defaults(command=_export)
-
-    import_ = commands.add_parser("import", help="fold, verify and publish an ONNX file made elsewhere")
-    import_.add_argument("file", type=Path, help="the ONNX file")
-    import_.add_argument("--rows", type=Path, metavar="FILE.npz", help="real rows to verify with: one array an input")
-    _add_publishing(import_)
-    import_.set_defaults(command=_import)
-
-    recalibrate = commands.add_parser(
-        "recalibrate", help="re-estimate a version's statistics from rows, and publish the next version"
-    )
-    recalibrate.add_argument("bundle", type=Path, help="STORE/MODEL/VERSION")
-    recalibrate.add_argument("rows", type=Path, metavar="ROWS.npz", help="one array an input")
-    recalibrate.add_argument(
-        "--prior-rows", type=int, default=0, metavar="N", help="so many rows the statistics that there are count as"
-    )
-    recalibrate.add_argument(
-        "--batch-rows", type=int, default=128, metavar="N", help="normalized together at most (default: %(default)s)"
-    )
-    recalibrate.add_argument("--labels", metavar="KEY", help="the array of ROWS.npz that holds the rows' classes")
-    recalibrate.add_argument("--force", action="store_true", help="even if predictions collapse to few classes")
-    recalibrate.add_argument("--dry-run", action="store_true", help="report, and publish nothing")
-    recalibrate.set_defaults(command=_recalibrate)
-
-    networks = commands.add_parser("networks", help="list the networks that have a name here")
-    networks.set_defaults(command=_networks)
-
-    verify = commands.add_parser("verify", help="compare a published bundle with what it was made from, once more")
-    verify.add_argument("bundle", type=Path, help="STORE/MODEL/VERSION")
-    verify.add_argument("--network", help="package.module:factory, where the network is none of the library's")
-    verify.set_defaults(command=_verify)
-    return parser
-
-
-def _add_store(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--store",
-        type=Path,
-        default=Path(os.environ.get("BNTRAIN_STORE", "models/store")),
-        help="where to publish; also as the variable BNTRAIN_STORE (default: %(default)s)",
-    )
-
-
-def _add_publishing(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--name", required=True, help="what to publish it as")
-    parser.add_argument(
-        "--fold",
-        choices=("fast", "complete"),
-        default="fast",
-        help="how far: what gets faster, or all that has an exact form (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--allow-untrained", action="store_true", help="take layers whose statistics no data has updated"
-    )
-    _add_store(parser)
-
-
 # torch takes seconds to import: what needs it is imported by the command that runs, not by `--help`
 def _fit(options: argparse.Namespace) -> None:
     from training import report
     from training.command_fit import fit_named
 
-    report.print_bundle(fit_named(options))
+    if (bundle := fit_named(options)) is not None:
+        report.print_bundle(bundle)
 
 
 def _export(options: argparse.Namespace) -> None:
-    from training import report
-    from training.command_export import export_named
+    from training.command_export import draft_named
 
-    report.print_bundle(export_named(options))
+    _publish(draft_named, options)
+
+
+def _statistics(options: argparse.Namespace) -> None:
+    from training import report
+    from training.command_statistics import reestimate_named
+
+    made = reestimate_named(options)
+    report.print_changes(made.layers)
+    print(f"wrote {options.output}, its statistics those of {made.rows} rows")
 
 
 def _import(options: argparse.Namespace) -> None:
-    from training import report
-    from training.import_onnx import import_onnx
+    from training.import_onnx import draft_import
 
-    bundle = import_onnx(
-        options.file,
-        store=Store(options.store),
-        name=options.name,
-        fold=options.fold,
-        rows=options.rows,
-        allow_untrained=options.allow_untrained,
-    )
-    report.print_bundle(bundle)
+    def make(options: argparse.Namespace) -> BundleDraft:
+        return draft_import(
+            options.file,
+            name=options.name,
+            fold=options.fold,
+            rows=options.rows,
+            allow_untrained=options.allow_untrained,
+        )
+
+    _publish(make, options)
+
+
+def _publish(make: Callable[[argparse.Namespace], BundleDraft], options: argparse.Namespace) -> None:
+    from training import report
+
+    store = Store(options.store)
+    store.versions(options.name)  # refuses a name that no model can have, before the work
+    made = make(options)
+    published = None if options.dry_run else store.publish(made)
+    report.print_proof(made)
+    if published is not None:
+        print(f"published {published.path}")
 
 
 def _recalibrate(options: argparse.Namespace) -> None:
@@ -206,20 +119,31 @@ def _recalibrate(options: argparse.Namespace) -> None:
 
 def _networks(options: argparse.Namespace) -> None:
     from training import report
+    from training.arguments import parse_arguments
+    from training.loading import load_network
+    from training.matching import describe_modules
     from training.networks import describe_networks
 
-    del options
-    report.print_networks(describe_networks())
+    if options.network is None and options.arguments:
+        raise RecipeError("--argument: expected the name of a network to build with it")
+    if options.network is None:
+        report.print_networks(describe_networks())
+    else:
+        report.print_modules(describe_modules(load_network(options.network, parse_arguments(options.arguments))))
+
+
+def _study(options: argparse.Namespace) -> None:
+    from training.command_study import study_as_told
+
+    print(f"wrote {study_as_told(options)}")
 
 
 def _verify(options: argparse.Namespace) -> None:
     from training import report
+    from training.named_bundles import open_folder
     from training.verify_bundle import verify_bundle
 
-    try:
-        bundle = Bundle.open(options.bundle)
-    except BundleError as error:
-        raise BundleError(f"{options.bundle}: {error}") from error
+    bundle = open_folder(options.bundle)
     record = verify_bundle(bundle, options.network)
     report.print_layers(bundle.manifest.layers)
     report.print_verification(record)
@@ -227,6 +151,18 @@ def _verify(options: argparse.Namespace) -> None:
         f"{options.bundle}: every file intact, every output within {record.tolerance:g}, "
         f"every tap within {record.tap_tolerance:g}"
     )
+
+
+_COMMANDS: Mapping[str, Command] = {
+    "fit": _fit,
+    "export": _export,
+    "statistics": _statistics,
+    "import": _import,
+    "recalibrate": _recalibrate,
+    "networks": _networks,
+    "study": _study,
+    "verify": _verify,
+}
 
 
 if __name__ == "__main__":

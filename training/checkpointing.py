@@ -117,7 +117,9 @@ class Checkpointing(Checkpoint):
 
     def _save(self, trainer: lightning.Trainer) -> None:
         began = time.monotonic()
-        trainer.save_checkpoint(self.keeping.checkpoints.folder)
+        checkpoints = self.keeping.checkpoints
+        trainer.save_checkpoint(checkpoints.folder)
+        checkpoints.last_step = trainer.strategy.broadcast(checkpoints.last_step)  # one of the processes writes it
         self._written = time.monotonic()
-        is_kept = self.keeping.checkpoints.last_step == steps_done(trainer)
+        is_kept = checkpoints.last_step == steps_done(trainer)
         self._took = self._written - began if is_kept else self.keeping.every_s * SHARE_OF_TIME  # no sooner than that

@@ -1,7 +1,12 @@
-"""This module is one step of a fit, and of its validation: a network that turns rows into logits, and its loss."""
+"""This module is one step of a fit, and of its validation: a network that turns rows into logits, and its loss.
+
+What is measured is added up where the network is, in buffers that every checkpoint has, and looked at once an epoch: a
+number that is read at every step would have a GPU wait at every step.
+"""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import lightning
@@ -10,36 +15,76 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.optimization import make_optimizer, make_schedule
+from training.optimization import make_optimizer
 from training.recipe import Recipe
+from training.schedules import make_schedule
+
+Batch = tuple[Tensor, Tensor]
+
+_AS_IT_IS = nullcontext()
+"""Values ``(rows, ...)`` and labels ``(rows,)``."""
 
 
 class Classifier(lightning.LightningModule):
-    """A network under a recipe, for so many steps."""
+    """A network under a recipe, for so many steps.
 
-    def __init__(self, network: nn.Module, recipe: Recipe, *, steps: int) -> None:
+    Args:
+        network: What is fitted.
+        recipe: How.
+        steps: In all epochs together.
+        class_weights: What a row counts in the loss, by its class, ``(classes,)``; the average over training rows is 1.
+        normalization: In which context training rows go through the network.
+    """
+
+    train_totals: Tensor
+    validation_totals: Tensor
+    class_weights: Tensor | None
+
+    def __init__(
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        *,
+        steps: int,
+        class_weights: Tensor | None = None,
+        normalization: AbstractContextManager[object] = _AS_IT_IS,
+    ) -> None:
         super().__init__()
         self.network = network
         self.recipe = recipe
         self.steps = steps
-        self._loss, self._rows = torch.zeros(()), 0
+        self.normalization = normalization
+        self.register_buffer("class_weights", class_weights)
+        self.register_buffer("train_totals", torch.zeros(2))  # of losses, and of rows
+        self.register_buffer("validation_totals", torch.zeros(3))  # of losses, of rows, and of those that are right
 
-    def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """Cross-entropy of a batch; an epoch's last one logs the mean over the epoch's rows."""
+    def training_step(self, batch: Batch) -> Tensor:
+        """The loss of a batch, its labels smoothed."""
         values, labels = batch
-        loss = functional.cross_entropy(self.network(values), labels)
-        self._loss, self._rows = self._loss.to(loss) + len(labels) * loss.detach(), self._rows + len(labels)
-        if self.trainer.is_last_batch:
-            mean = self._loss / self._rows
-            self.log("train_loss", mean, on_step=False, on_epoch=True, prog_bar=True, batch_size=1)
-            self._loss, self._rows = torch.zeros_like(mean), 0
+        with self.normalization:
+            logits = self.network(values)
+        loss = self._loss(logits, labels, self.recipe.label_smoothing)
+        rows = len(labels)
+        self.train_totals += torch.stack((loss.detach() * rows, loss.new_full((), rows)))
         return loss
 
-    def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
-        """Share of rows whose largest logit is that of their label."""
+    def validation_step(self, batch: Batch) -> None:
+        """Count rows whose largest logit is that of their label, and add up the loss without smoothing."""
         values, labels = batch
-        accuracy = (self.network(values).argmax(dim=1) == labels).float().mean()
-        self.log("validation_accuracy", accuracy, prog_bar=True, batch_size=len(labels))
+        logits = self.network(values)
+        rows, right = len(labels), (logits.argmax(dim=1) == labels).sum()
+        loss = self._loss(logits, labels, 0.0)
+        self.validation_totals += torch.stack((loss * rows, loss.new_full((), rows), right))
+
+    def on_validation_epoch_end(self) -> None:
+        """Tell what the epoch was like: of its training steps, with weights that changed, and of the validation."""
+        train_loss, train_rows = self._sums(self.train_totals)
+        loss, rows, right = self._sums(self.validation_totals)
+        measured = {"validation_loss": loss / rows, "validation_accuracy": right / rows}
+        if train_rows:
+            measured["train_loss"] = train_loss / train_rows
+        (group, *_) = self.trainer.optimizers[0].param_groups
+        self.log_dict({**measured, "learning_rate": group["lr"]}, prog_bar=True)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The recipe's optimizer, its learning rate set anew every step."""
@@ -47,10 +92,21 @@ class Classifier(lightning.LightningModule):
         schedule = make_schedule(optimizer, self.recipe, steps=self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the losses of the epoch so far."""
-        checkpoint["train_loss"] = (self._loss, self._rows)
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:  # noqa: ANN401
+        """Leave a batch that need not be moved as it is; to look through it would take as long as a small layer."""
+        return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on adding to them."""
-        self._loss, self._rows = checkpoint["train_loss"]
+    def _loss(self, logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+        """The mean over rows; torch's own mean is over weights, and as many rows elsewhere could have others."""
+        if self.class_weights is None:
+            return functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+        losses = functional.cross_entropy(
+            logits, labels, self.class_weights, reduction="none", label_smoothing=smoothing
+        )
+        return losses.mean()
+
+    def _sums(self, totals: Tensor) -> list[float]:
+        """What all processes have added up; they begin anew."""
+        sums: Tensor = self.trainer.strategy.reduce(totals.clone(), reduce_op="sum")
+        totals.zero_()
+        return [float(value) for value in sums.cpu()]

@@ -10,30 +10,27 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from folding.rows import read_rows
-from models.bundle import Bundle
 from models.datatypes import DATATYPES
-from models.manifest import Arguments
-from models.store import Store
+from models.draft import BundleDraft
+from training.arguments import parse_arguments
 from training.errors import RecipeError
 from training.loading import load_checkpoint, load_network
-from training.publishing import describe, export
+from training.publishing import describe, draft_export
 from training.tracing import ExampleInputs
 
 INPUT_SHAPE = re.compile(r"(?:(?P<name>[A-Za-z_]\w*)(?::(?P<datatype>\w+))?=)?(?P<sizes>\d+(?:,\d+)*)?")
 EXAMPLE_ROWS = 2
 
 
-def export_named(options: argparse.Namespace) -> Bundle:
-    """Build the network that the options name, load its parameters, and publish it.
+def draft_named(options: argparse.Namespace) -> BundleDraft:
+    """Build the network that the options name, load its parameters, fold it, prove it, and draft a bundle.
 
     Raises:
-        TrainingError, GraphError: If any of it can't be done; nothing is published then.
+        TrainingError, GraphError: If any of it can't be done.
     """
     arguments = parse_arguments(options.arguments)
     network = load_network(options.network, arguments)
@@ -41,34 +38,15 @@ def export_named(options: argparse.Namespace) -> Bundle:
         load_checkpoint(network, options.checkpoint)
     network.eval()
     example = parse_shapes(options.input_shapes)
-    return export(
+    return draft_export(
         network,
         example,
-        store=Store(options.store),
         name=options.name,
         fold=options.fold,
         rows=None if options.rows is None else _like(example, read_rows(options.rows)),
         described_as=describe(network, options.network, arguments),
         allow_untrained=options.allow_untrained,
     )
-
-
-def parse_arguments(texts: Sequence[str]) -> dict[str, Any]:
-    """``key=value`` each, the value as YAML.
-
-    Raises:
-        RecipeError: If one is written otherwise.
-    """
-    arguments: dict[str, Any] = {}
-    for text in texts:
-        key, separator, value = text.partition("=")
-        if not separator:
-            raise RecipeError(f"--argument: expected key=value, got {text!r}")
-        try:
-            arguments |= TypeAdapter(Arguments).validate_python({key: yaml.safe_load(value)})
-        except (yaml.YAMLError, ValidationError) as error:
-            raise RecipeError(f"--argument {key}: expected a YAML value that JSON has too, got {value!r}") from error
-    return arguments
 
 
 def parse_shapes(texts: Sequence[str]) -> ExampleInputs:

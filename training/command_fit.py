@@ -3,32 +3,53 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
+from collections.abc import Iterator
 
 from models.bundle import Bundle
 from models.store import Store
 from training import job
-from training.events import form_of
-from training.interruption import Interruption
-from training.job_folder import open_job_folder
+from training.errors import RecipeError
+from training.events import Events, form_of
+from training.interruption import Interrupted, Interruption
+from training.job_folder import JobFolder, open_job_folder
 from training.kept_fit import Runs
+from training.processes import Processes, rank
 from training.recipe import load_recipe
 
 
-def fit_named(options: argparse.Namespace) -> Bundle:
+def fit_named(options: argparse.Namespace) -> Bundle | None:
     """Run a recipe's job, or go on with it.
+
+    Returns:
+        What was published; None in a process that the command has started to help.
 
     Raises:
         TrainingError, GraphError, ModelsError: If it can't be done.
         Interrupted: If SIGTERM or SIGINT asked it to leave; the same command goes on.
     """
+    if options.processes < 1:
+        raise RecipeError(f"--processes: expected at least 1, got {options.processes}")
     recipe = load_recipe(options.recipe, options.changes)
-    form = options.progress or form_of(sys.stderr)
-    with Interruption() as interruption, open_job_folder(options.runs / recipe.name, form) as folder:
+    with Interruption() as interruption, _open_folder(options, recipe.name) as folder:
+        runs = Runs(folder, interruption, options.checkpoint_every_s, options.restart, tuple(options.loggers))
         try:
-            return job.run(
-                recipe, Store(options.store), Runs(folder, interruption, options.checkpoint_every_s, options.restart)
-            )
+            return job.run_kept(recipe, Store(options.store), runs, Processes(options.processes))
+        except Interrupted:
+            if rank() != 0:
+                return None  # the one that speaks for all says so; for it, a process that fails is a failure of the job
+            raise
         finally:
             if interruption.received is not None:
                 folder.events.tell("interrupted", signal=int(interruption.received))
+
+
+@contextlib.contextmanager
+def _open_folder(options: argparse.Namespace, name: str) -> Iterator[JobFolder]:
+    path = options.runs / name
+    if rank() != 0:
+        yield JobFolder(path, Events("silent"))
+        return
+    with open_job_folder(path, options.progress or form_of(sys.stderr)) as folder:
+        yield folder

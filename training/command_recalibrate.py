@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from folding.errors import RecalibrationError
 from folding.recalibration import Recalibrated, recalibrate
 from folding.rows import read_rows
 from models.bundle import Bundle
-from models.errors import StoreError
-from models.pins import VERSION
-from models.store import Store
+from training.named_bundles import open_version
 
 
 def recalibrate_named(options: argparse.Namespace) -> tuple[Recalibrated, Bundle | None]:
@@ -23,7 +20,7 @@ def recalibrate_named(options: argparse.Namespace) -> tuple[Recalibrated, Bundle
         GraphError: If it can't be recalibrated; nothing is published then.
         ModelsError: If there is no such version, or the store can't be written to.
     """
-    store, bundle = open_named(options.bundle)
+    store, bundle = open_version(options.bundle)
     rows = read_rows(options.rows)
     labels = None
     if options.labels is not None:
@@ -40,17 +37,3 @@ def recalibrate_named(options: argparse.Namespace) -> tuple[Recalibrated, Bundle
         data=options.rows.name,
     )
     return made, None if options.dry_run else store.publish_candidate(made.draft)
-
-
-def open_named(path: Path) -> tuple[Store, Bundle]:
-    """The store and the version that a path ``STORE/MODEL/VERSION`` names.
-
-    Raises:
-        ModelsError: If it names none, or the bundle is damaged.
-    """
-    if ".." in path.parts or len(path.parts) < len(("STORE", "MODEL", "VERSION")):
-        path = path.resolve()  # what is above it is not in its name; else it is told as it was given
-    if not VERSION.fullmatch(path.name):
-        raise StoreError(f"{path}: expected STORE/MODEL/VERSION, the version a whole number from 1")
-    store = Store(path.parent.parent)
-    return store, store.open(path.parent.name, int(path.name))

@@ -2,12 +2,15 @@
 
 TrainingError
 ├── RecipeError         a recipe or an argument asks for what there is not
+├── DivergenceError     the loss of a fit is no number any more
+├── DataError           data can't be read, or can't be fitted to
 ├── CheckpointError     a file of parameters does not fit the network
 ├── StatisticsError     population statistics can't be estimated
 ├── ExportError         the network can't be turned into a graph
 ├── ImportingError      an ONNX file can't be taken in
-└── JobError            a job's folder can't be used as asked
-    └── JobHeld         another process works in it
+├── JobError            a job's folder can't be used as asked
+│   └── JobHeld         another process works in it
+└── StudyError          a study can't be run, or its page not be written
 """
 
 
@@ -17,6 +20,14 @@ class TrainingError(Exception):
 
 class RecipeError(TrainingError):
     """A recipe or an argument asks for what there is not."""
+
+
+class DivergenceError(TrainingError):
+    """The loss of a fit became NaN or infinite."""
+
+
+class DataError(TrainingError):
+    """Data can't be read, or can't be fitted to."""
 
 
 class CheckpointError(TrainingError):
@@ -41,3 +52,7 @@ class JobError(TrainingError):
 
 class JobHeld(JobError):
     """Another process works in the job's folder."""
+
+
+class StudyError(TrainingError):
+    """A study can't be run, or its page not be written."""

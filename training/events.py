@@ -18,8 +18,8 @@ from typing import Literal, TextIO
 
 from pydantic import JsonValue
 
-Form = Literal["bar", "lines", "json"]
-"""A bar that moves, and a line of words for what it can't show; a line of words an event; a line of JSON an event."""
+Form = Literal["bar", "lines", "json", "silent"]
+"""A bar that moves, and a line of words for what it can't show; a line of words an event; of JSON; nothing at all."""
 
 FORMS: tuple[Form, ...] = ("bar", "lines", "json")
 
@@ -90,7 +90,17 @@ def _json(event: str, fields: Fields, line: str) -> str:
     return line
 
 
-_WRITTEN: dict[Form, Callable[[str, Fields, str], str]] = {"bar": _bar, "lines": _lines, "json": _json}
+def _nothing(event: str, fields: Fields, line: str) -> str:
+    del event, fields, line
+    return ""
+
+
+_WRITTEN: dict[Form, Callable[[str, Fields, str], str]] = {
+    "bar": _bar,
+    "lines": _lines,
+    "json": _json,
+    "silent": _nothing,
+}
 
 
 def _finite(value: JsonValue) -> JsonValue:

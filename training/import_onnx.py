@@ -17,6 +17,7 @@ from folding.rows import read_rows, rows_in_order
 from folding.rules.sites import OPERATOR
 from models.bundle import Bundle
 from models.datatypes import DATATYPES
+from models.draft import BundleDraft
 from models.manifest import FoldMode, NetworkRecord, TensorRecord
 from models.store import Store
 from training.errors import ImportingError, TrainingError
@@ -57,6 +58,17 @@ def import_onnx(
     """
     destination = store if isinstance(store, Store) else Store(Path(store))
     destination.versions(name)  # refuses a name that no model can have, before the work
+    return destination.publish(draft_import(file, name=name, fold=fold, rows=rows, allow_untrained=allow_untrained))
+
+
+def draft_import(
+    file: Path, *, name: str, fold: FoldMode = "fast", rows: Path | None = None, allow_untrained: bool = False
+) -> BundleDraft:
+    """What ``import_onnx`` publishes.
+
+    Raises:
+        TrainingError, GraphError: If any of it can't be done.
+    """
     source = read_file(file)
     real = None if rows is None else read_rows(rows)
     try:
@@ -76,7 +88,7 @@ def import_onnx(
         arguments={"producer": taken.producer, "opset": taken.opset},
         parameters=taken.num_parameters,
     )
-    return destination.publish(draft(exported, name=name, network=described, source=source))
+    return draft(exported, name=name, network=described, source=source)
 
 
 def unfolded_graph(source: bytes) -> bytes:

@@ -2,110 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
-from importlib import metadata
 
-import lightning
-import numpy as np
-import onnxruntime
-import torch
-from torch import Tensor, nn
-
-from folding.errors import one_line
-from folding.folded import FoldedGraph
-from folding.proof import draft
 from models.bundle import Bundle
 from models.draft import BundleDraft
-from models.manifest import TrainingRecord
 from models.store import Store
-from training.data import Rows, Splits, load_data
+from training.data import load_data
+from training.drafting import draft_fitted, with_population_statistics
 from training.environment import read_environment
-from training.errors import RecipeError
-from training.fit import Fit, fit
+from training.fit import fit
 from training.kept_fit import Runs, kept_fit
-from training.networks import build_network
-from training.normalization import read_moving_averages
-from training.population import estimate_population_statistics
-from training.publishing import describe, export_network, parameter_arrays
+from training.preparation import prepare
+from training.processes import ALONE, Processes, rank
 from training.recipe import Recipe
 
-STATISTICS_BATCH_ROWS = 512
-INPUT_NAME, OUTPUT_NAME = "image", "logits"
 
-Tell = Callable[..., None]
-
-
-def _untold(event: str, **fields: object) -> None:
-    del event, fields
-
-
-def run(recipe: Recipe, store: Store, runs: Runs | None = None) -> Bundle:
-    """Fit, re-estimate the statistics, fold, export, verify, publish.
-
-    Args:
-        recipe: What to fit, and how.
-        store: Where to publish.
-        runs: How the job is kept, so that it can be killed and run again; not at all if there is nothing.
+def run(recipe: Recipe, store: Store) -> Bundle:
+    """Fit, re-estimate the statistics, fold, verify, calibrate, publish.
 
     Raises:
         TrainingError, GraphError: If any of it can't be done; nothing is published then.
         StoreError: If the store can't be written to.
+    """
+    data = load_data(recipe.data)
+    network, standardization = prepare(recipe, data)
+    figures = fit(network, data, recipe)
+    fitted = with_population_statistics(network, data, figures, standardization)
+    return store.publish(draft_fitted(fitted, data, recipe, _untold))
+
+
+def run_kept(recipe: Recipe, store: Store, runs: Runs, processes: Processes = ALONE) -> Bundle | None:
+    """The same in a folder: the job can be killed and run again. It tells how far it is, and may be several processes.
+
+    Args:
+        recipe: What to fit, and how.
+        store: Where to publish.
+        runs: How the job is kept.
+        processes: How many fit it, of which this is one.
+
+    Returns:
+        What was published; None in a process that another one has started.
+
+    Raises:
+        TrainingError, GraphError, StoreError: As above.
         Interrupted: If the job was asked to leave; run again, it goes on.
     """
     data = load_data(recipe.data)
-    lightning.seed_everything(recipe.seed, workers=True, verbose=False)
-    network = build_network(recipe.network, recipe.arguments)
-    _refuse_misfit(network, data, recipe)
-    if runs is None:
-        fitted = fit(network, data, recipe)
-        return store.publish(_make(network, data, recipe, fitted))
+    network, standardization = prepare(recipe, data)
     folder, tell = runs.folder, runs.folder.events.tell
-    begun = folder.begin(recipe, data=data.record().sha256, environment=read_environment(), restart=runs.restart)
-    fitted = kept_fit(network, data, recipe, runs)
-    tell("fitted", **asdict(fitted))
-    made = _make(network, data, recipe, fitted, tell)
+    if rank() == 0:
+        begun = folder.begin(recipe, data=data.record().sha256, environment=read_environment(), restart=runs.restart)
+    figures = kept_fit(network, data, recipe, runs, processes)
+    tell("fitted", **asdict(figures))
+    fitted = with_population_statistics(network, data, figures, standardization)
+    if rank() != 0:
+        return None
+    tell("statistics", rows=fitted.rows)
+    made = draft_fitted(fitted, data, recipe, tell)
     bundle = _already_published(store, made, begun.started) or store.publish(made)
     folder.finish(begun, bundle.manifest.version)
     tell("published", version=bundle.manifest.version, path=str(bundle.path))
     return bundle
 
 
-def _make(network: nn.Module, data: Splits, recipe: Recipe, fitted: Fit, tell: Tell = _untold) -> BundleDraft:
-    moving_averages = read_moving_averages(network)
-    statistics_rows = estimate_population_statistics(network, torch.split(data.train.values, STATISTICS_BATCH_ROWS))
-    tell("statistics", rows=statistics_rows)
-    exported = export_network(
-        network,
-        data.train.values[:2],
-        mode=recipe.fold,
-        rows=torch.cat([data.test.values, data.validation.values]),
-        names=([INPUT_NAME], [OUTPUT_NAME]),
-    )
-    tell("folded", layers=len(exported.graph.layers), kept=sum(x.placement == "kept" for x in exported.graph.layers))
-    training = TrainingRecord(
-        rows=statistics_rows,
-        data=data.record(),
-        recipe=recipe.model_dump(mode="json"),
-        metrics={
-            "train_loss": fitted.train_loss,
-            "validation_accuracy": served_accuracy(exported.graph, data.validation),
-            "test_accuracy": served_accuracy(exported.graph, data.test),
-        },
-        seconds=round(fitted.seconds, 3),
-        libraries={name: metadata.version(name) for name in ("torch", "lightning", "onnx", "onnxruntime")},
-    )
-    tell("verified", tolerance=exported.verification.tolerance, **training.metrics)
-    return draft(
-        exported,
-        name=recipe.name,
-        network=describe(network, recipe.network, recipe.arguments),
-        labels=data.labels,
-        training=training,
-        parameters=parameter_arrays(network),
-        moving_averages=moving_averages,
-    )
+def _untold(event: str, **fields: object) -> None:
+    del event, fields
 
 
 def _already_published(store: Store, made: BundleDraft, since: datetime) -> Bundle | None:
@@ -120,34 +82,3 @@ def _already_published(store: Store, made: BundleDraft, since: datetime) -> Bund
         if bundle.manifest.training == made.training:
             return bundle
     return None
-
-
-def _refuse_misfit(network: nn.Module, data: Splits, recipe: Recipe) -> None:
-    """Refuse a network that does not take the data's rows, or gives other than a logit a label, before it is fitted."""
-    rows = data.train.values[:2]
-    network.eval()  # a look, which must not move the statistics
-    try:
-        found = tuple(_answers(network, rows).shape)
-    except (RuntimeError, ValueError) as error:
-        shape = tuple(rows.shape[1:])
-        raise RecipeError(
-            f"network {recipe.network}: expected to take rows of shape {shape}: {one_line(error)}"
-        ) from error
-    finally:
-        network.train()
-    expected = (len(rows), len(data.labels))
-    if found != expected:
-        raise RecipeError(f"network {recipe.network}: expected logits of shape {expected} for two rows, got {found}")
-
-
-def served_accuracy(graph: FoldedGraph, rows: Rows) -> float:
-    """Share of rows that the folded graph, run by ONNX Runtime, gives the largest logit of their label."""
-    session = onnxruntime.InferenceSession(graph.model, providers=["CPUExecutionProvider"])
-    (logits,) = session.run(None, {graph.inputs[0].name: rows.values.numpy()})
-    return float((np.argmax(logits, axis=1) == rows.labels.numpy()).mean())
-
-
-def _answers(network: nn.Module, rows: Tensor) -> Tensor:
-    with torch.no_grad():
-        answers: Tensor = network(rows)
-    return answers

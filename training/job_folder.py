@@ -65,21 +65,21 @@ def open_job_folder(path: Path, form: Form) -> Iterator[JobFolder]:
         for stale in path.rglob(".*-" + "[0-9a-f]" * 32):  # files that a killed process had begun to write
             if PAST not in stale.parts:
                 stale.unlink(missing_ok=True)
-        yield JobFolder(path, form)
+        yield JobFolder(path, Events(form, log=path / LOG_FILE))
 
 
 class JobFolder:
-    """A folder that this process holds.
+    """A folder that this process holds, or the one that started it does.
 
     Attributes:
         path: Where it is.
-        events: What tells of the job, and keeps it in the folder.
+        events: What tells of the job.
         checkpoints: Where those of the fit are.
     """
 
-    def __init__(self, path: Path, form: Form) -> None:
+    def __init__(self, path: Path, events: Events) -> None:
         self.path = path
-        self.events = Events(form, log=path / LOG_FILE)
+        self.events = events
         self.checkpoints = path / CHECKPOINTS
 
     def begin(

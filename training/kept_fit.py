@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from torch import nn
 
 from training.checkpointing import Keeping
 from training.checkpoints import Checkpoints
-from training.data import Splits
+from training.data import LabelledRows, Splits
 from training.errors import CheckpointError
 from training.fit import Fit, fit
 from training.interruption import Interruption
 from training.job_folder import JobFolder
+from training.loggers import make_loggers
+from training.processes import ALONE, Processes, rank
 from training.random_state import read_random_state, set_random_state
 from training.recipe import Recipe
 
@@ -26,15 +29,19 @@ class Runs:
         interruption: What may ask it to leave.
         checkpoint_every_s: How many seconds of a fit may be lost with its process.
         restart: Whether an unfinished job in the folder is thrown away.
+        loggers: What its measures are written for beside the folder's CSV file: names of ``training/loggers.py``.
     """
 
     folder: JobFolder
     interruption: Interruption
     checkpoint_every_s: float = 60.0
     restart: bool = False
+    loggers: Sequence[str] = ()
 
 
-def kept_fit(network: nn.Module, data: Splits, recipe: Recipe, runs: Runs) -> Fit:
+def kept_fit(
+    network: nn.Module, data: Splits[LabelledRows], recipe: Recipe, runs: Runs, processes: Processes = ALONE
+) -> Fit:
     """Fit a network in place, go on fitting it, or take what an earlier run fitted. The numbers are the same.
 
     Raises:
@@ -46,14 +53,19 @@ def kept_fit(network: nn.Module, data: Splits, recipe: Recipe, runs: Runs) -> Fi
         with runs.interruption.deferred():
             checkpoints = Checkpoints(runs.folder.checkpoints, runs.folder.events)
             keeping = Keeping(checkpoints, runs.checkpoint_every_s, runs.interruption)
-            fitted = fit(network, data, recipe, events=runs.folder.events, keeping=keeping)
-            runs.folder.keep_fitted(
-                {
-                    "network": network.state_dict(),
-                    "figures": asdict(fitted),
-                    "random": read_random_state(),
-                }
+            fitted = fit(
+                network,
+                data,
+                recipe,
+                loggers=make_loggers(runs.loggers, runs.folder.path),
+                events=runs.folder.events,
+                keeping=keeping,
+                processes=processes,
             )
+            if rank() == 0:
+                runs.folder.keep_fitted(
+                    {"network": network.state_dict(), "figures": asdict(fitted), "random": read_random_state()}
+                )
         return fitted
     try:
         network.load_state_dict(state["network"])

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from folding.errors import one_line
+from folding.rows import read_rows
 from training.errors import CheckpointError, RecipeError
 from training.networks import build_network
 
-WRAPPERS = ("state_dict", "model_state_dict", "model")
+WRAPPERS = ("state_dict", "model_state_dict", "model", "network")
 """Keys under which checkpoints keep the parameters, beside an optimizer's state and the like."""
 
 PREFIXES = ("module.", "_orig_mod.")
@@ -66,8 +67,8 @@ def load_network(name: str, arguments: Mapping[str, Any]) -> nn.Module:
 def load_checkpoint(network: nn.Module, path: Path) -> None:
     """Load a network's parameters and statistics, every one of them.
 
-    Only tensors are read, no code that a pickle might hold (``weights_only=True``). A file of safetensors is read too,
-    where that package is installed.
+    Only tensors are read, no code that a pickle might hold (``weights_only=True``). A bundle's ``parameters.npz`` is
+    read too, and a file of safetensors where that package is installed.
 
     Raises:
         CheckpointError: If the file can't be read so, holds no parameters, or lacks some, has others or other shapes.
@@ -116,6 +117,8 @@ def _without_prefixes(parameters: dict[str, Tensor], expected: Mapping[str, obje
 def _read(path: Path) -> object:
     if not path.is_file():
         raise CheckpointError(f"{path}: expected a file, there is none")
+    if path.suffix == ".npz":
+        return {name: torch.from_numpy(array) for name, array in read_rows(path).items()}
     try:
         if path.suffix == ".safetensors":
             return importlib.import_module("safetensors.torch").load_file(path)

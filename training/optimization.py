@@ -1,27 +1,28 @@
-"""This module is how a fit moves the parameters: which of them decay, by what rule, and how fast at which step.
+"""This module is how a fit moves the parameters: by what rule, and which of them decay.
 
-Matrices and kernels decay; biases and the parameters of normalization layers do not.
+Matrices and kernels decay; biases and the parameters of normalization layers do not. The scale of weights in front of a
+normalization does not matter to what it gives, so that decay acts on how far a step turns them; decay of gamma and beta
+would act on the function itself (van Laarhoven 2017, L2 regularization versus batch and weight normalization).
 """
 
 from __future__ import annotations
 
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
-from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 from training.recipe import Recipe
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
     """The recipe's optimizer over all parameters of a network."""
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    # one kernel for all parameters; in mixed precision it may unscale gradients itself, too late for them to be clipped
+    fused = recipe.precision == "32" or recipe.max_gradient_norm is None
     if recipe.optimizer == "sgd":
-        return SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
-    return AdamW(groups, lr=recipe.learning_rate)
-
-
-def make_schedule(optimizer: Optimizer, recipe: Recipe, *, steps: int) -> LRScheduler:
-    """The recipe's learning rate at every one of ``steps`` steps."""
-    return OneCycleLR(optimizer, recipe.learning_rate, total_steps=steps)
+        nesterov = recipe.momentum > 0
+        return SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=nesterov, fused=fused)
+    return AdamW(groups, lr=recipe.learning_rate, fused=fused)

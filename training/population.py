@@ -25,17 +25,22 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from models.moments import Moments
 from training.errors import StatisticsError
 from training.normalization import normalization_layers
+from training.processes import merge_over_processes
+from training.variants import Frozen
 
 
 def estimate_population_statistics(network: nn.Module, batches: Sequence[Tensor]) -> int:
     """Replace the running statistics of every normalization layer by those of all rows; the mode stays as it is.
+
+    A frozen layer keeps the statistics that it has.
 
     Running variances become the population variance, without Bessel's correction: that is what makes the layer's
     output over these rows have variance ``gamma^2 var / (var + eps)``.
 
     Args:
         network: Its layers are changed in place.
-        batches: The rows, ``(rows, ...)`` each; they are gone through once a layer.
+        batches: The rows, ``(rows, ...)`` each; they are gone through once a layer. Where several processes fit the
+            network, those of this process: together they are all.
 
     Returns:
         How many rows that were.
@@ -68,7 +73,7 @@ def _order_of_use(network: nn.Module, layers: dict[str, _BatchNorm], batch: Tens
     handles = [
         layer.register_forward_pre_hook(lambda _module, _inputs, name=name: order.append(name))
         for name, layer in layers.items()
-        if layer.track_running_stats
+        if layer.track_running_stats and not isinstance(layer, Frozen)
     ]
     try:
         network(batch)
@@ -98,6 +103,7 @@ def _estimate(network: nn.Module, name: str, layer: _BatchNorm, batches: Iterabl
                 continue
     finally:
         handle.remove()
+    moments = merge_over_processes(moments)
     mean, variance = torch.from_numpy(moments.mean), torch.from_numpy(moments.variance)
     if not (mean.isfinite().all() and variance.isfinite().all()):
         raise StatisticsError(f"{name}: expected finite values at its input over all rows, got NaN or infinity")

@@ -39,9 +39,9 @@ class EpochEvents(Callback):
         self._told = (step, now)
         if not trainer.is_global_zero:
             return
-        measured: dict[str, JsonValue] = {"learning_rate": trainer.optimizers[0].param_groups[0]["lr"]}
-        for name, value in sorted(trainer.callback_metrics.items()):
-            measured[name] = float(f"{float(value):.6g}")
+        measured: dict[str, JsonValue] = {
+            name: float(f"{value:.6g}") for name, value in sorted(trainer.callback_metrics.items())
+        }
         self.events.tell(
             "epoch",
             epoch=trainer.current_epoch + 1,

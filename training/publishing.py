@@ -14,7 +14,9 @@ from folding.proof import Export, draft, prove
 from folding.rows import rows_in_order
 from folding.rules.sites import FUNCTION
 from models.bundle import Arrays, Bundle
+from models.draft import BundleDraft
 from models.manifest import FoldMode, NetworkRecord
+from models.normalization import Normalization
 from models.store import Store
 from training.errors import ExportError
 from training.normalization import normalization_layers
@@ -53,13 +55,41 @@ def export(  # noqa: PLR0913  the one call for people: all but two are by name, 
         TrainingError, GraphError: If any of it can't be done; nothing is published then.
         StoreError: If the store can't be written to.
     """
-    if fold not in get_args(FoldMode):
-        raise ExportError(f"fold: expected one of {', '.join(get_args(FoldMode))}, got {fold!r}")
     destination = store if isinstance(store, Store) else Store(Path(store))
     destination.versions(name)  # refuses a name that no model can have, before minutes of work
+    return destination.publish(
+        draft_export(
+            network,
+            example_inputs,
+            name=name,
+            fold=fold,
+            rows=rows,
+            described_as=described_as,
+            allow_untrained=allow_untrained,
+        )
+    )
+
+
+def draft_export(  # noqa: PLR0913  as ``export``
+    network: nn.Module,
+    example_inputs: ExampleInputs,
+    *,
+    name: str,
+    fold: FoldMode = "fast",
+    rows: ExampleInputs | None = None,
+    described_as: NetworkRecord | None = None,
+    allow_untrained: bool = False,
+) -> BundleDraft:
+    """What ``export`` publishes.
+
+    Raises:
+        TrainingError, GraphError: If any of it can't be done.
+    """
+    if fold not in get_args(FoldMode):
+        raise ExportError(f"fold: expected one of {', '.join(get_args(FoldMode))}, got {fold!r}")
     exported = export_network(network, example_inputs, mode=fold, rows=rows, allow_untrained=allow_untrained)
     described = described_as or describe(network, f"{type(network).__module__}:{type(network).__qualname__}", {})
-    return destination.publish(draft(exported, name=name, network=described, parameters=parameter_arrays(network)))
+    return draft(exported, name=name, network=described, parameters=parameter_arrays(network))
 
 
 def export_network(
@@ -116,13 +146,15 @@ def fold_network(
         FoldingError: If a layer's figures are no statistics, or no data has updated them.
     """
     model = trace(network, signature, tensors)
-    return fold_graph(model, mode=mode, sources=_sources(network), allow_untrained=allow_untrained)
+    return fold_graph(model, mode=mode, sources=layer_sources(network), allow_untrained=allow_untrained)
 
 
-def describe(network: nn.Module, name: str, arguments: dict[str, JsonValue]) -> NetworkRecord:
-    """What the manifest says of a network that a name and arguments build."""
+def describe(
+    network: nn.Module, name: str, arguments: dict[str, JsonValue], changes: Sequence[Normalization] = ()
+) -> NetworkRecord:
+    """What the manifest says of a network that a name and arguments build, and that changes of its layers made so."""
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    return NetworkRecord(name=name, arguments=arguments, parameters=parameters)
+    return NetworkRecord(name=name, arguments=arguments, normalize=tuple(changes), parameters=parameters)
 
 
 def parameter_arrays(network: nn.Module) -> Arrays:
@@ -131,7 +163,8 @@ def parameter_arrays(network: nn.Module) -> Arrays:
     return {key: value.detach().numpy() for key, value in state.items() if isinstance(value, Tensor)}
 
 
-def _sources(network: nn.Module) -> Callable[[str], LayerSource]:
+def layer_sources(network: nn.Module) -> Callable[[str], LayerSource]:
+    """What the manifest says of a network's layers beside their figures, by their names in its graph."""
     layers = normalization_layers(network)
 
     def source(name: str) -> LayerSource:

@@ -18,10 +18,12 @@ from models.bundle import PARAMETERS_FILE, SOURCE_FILE, Bundle
 from models.manifest import VerificationRecord
 from training.errors import RecipeError
 from training.import_onnx import unfolded_graph
+from training.insert import normalize
 from training.loading import load_network
 from training.networks import build_network
 from training.onnx_file import FileReference, OnnxFile
 from training.references import TorchReference
+from training.standardization import place_standardization
 from training.tracing import ExampleInputs, read_signature
 
 
@@ -63,10 +65,9 @@ def verify_bundle(bundle: Bundle, network: str | None = None) -> VerificationRec
     elif manifest.recalibration is not None and PARAMETERS_FILE not in manifest.files:
         reference = GraphReference(read_graph(bundle.unfolded_path))
     else:
-        rebuilt = _rebuild(bundle, network)
-        signature, _ = read_signature(
-            rebuilt, _call(rebuilt, {name: torch.from_numpy(array) for name, array in rows.items()})
-        )
+        tensors = {name: torch.from_numpy(array) for name, array in rows.items()}
+        rebuilt = _rebuild(bundle, network, tensors)
+        signature, _ = read_signature(rebuilt, _call(rebuilt, tensors))
         reference = TorchReference(rebuilt, signature)
     return verify(reference, graph, list(rows.values()), real=True, seed=manifest.version)
 
@@ -85,7 +86,7 @@ def _call(network: nn.Module, rows: Mapping[str, Tensor]) -> ExampleInputs:
     return by_name if by_name.keys() <= known else tuple(rows.values())
 
 
-def _rebuild(bundle: Bundle, network: str | None) -> nn.Module:
+def _rebuild(bundle: Bundle, network: str | None, rows: Mapping[str, Tensor]) -> nn.Module:
     described = bundle.manifest.network
     if network is None and ":" in described.name:
         raise RecipeError(
@@ -94,6 +95,10 @@ def _rebuild(bundle: Bundle, network: str | None) -> nn.Module:
         )
     build = load_network if network else build_network
     rebuilt = build(network or described.name, described.arguments)
+    normalize(rebuilt, _call(rebuilt, rows), described.normalize)
+    training = bundle.manifest.training
+    if training is not None and training.standardization is not None:
+        place_standardization(rebuilt, training.standardization)
     state = {name: torch.from_numpy(array) for name, array in bundle.parameters().items()}
     try:
         rebuilt.load_state_dict(state)

@@ -14,9 +14,11 @@ from folding.proof import draft
 from models.bundle import Bundle
 from models.manifest import TrainingRecord
 from models.store import Store
+from training.accuracy import served_accuracy
 from training.data import Rows, Splits
+from training.data.batches import read_all
+from training.drafting import INPUT_NAME, OUTPUT_NAME, STATISTICS_BATCH_ROWS
 from training.fit import fit
-from training.job import INPUT_NAME, OUTPUT_NAME, STATISTICS_BATCH_ROWS, served_accuracy
 from training.networks import build_network
 from training.population import estimate_population_statistics
 from training.publishing import describe, export_network, parameter_arrays
@@ -52,13 +54,17 @@ def _publish(store: Store, data: Mnist, recipe: Recipe) -> Bundle:
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     network = build_network(recipe.network, recipe.arguments)
     fitted = fit(network, splits, recipe)
-    train = splits.train.values
-    statistics_rows = estimate_population_statistics(network, torch.split(train, STATISTICS_BATCH_ROWS))
+    train = read_all(splits.train)
+    estimate_population_statistics(network, torch.split(train, STATISTICS_BATCH_ROWS))
     exported = export_network(
-        network, train[:2], mode=recipe.fold, rows=splits.validation.values[:256], names=([INPUT_NAME], [OUTPUT_NAME])
+        network,
+        train[:2],
+        mode=recipe.fold,
+        rows=read_all(splits.validation)[:256],
+        names=([INPUT_NAME], [OUTPUT_NAME]),
     )
     training = TrainingRecord(
-        rows=statistics_rows,
+        rows=len(train),
         data=splits.record(),
         recipe=recipe.model_dump(mode="json"),
         metrics={"train_loss": fitted.train_loss, "test_accuracy": served_accuracy(exported.graph, splits.test)},

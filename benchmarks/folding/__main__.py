@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = "\n".join([TITLE, *(command.section(results) for command in commands)])
     else:
         command = COMMANDS[options.command]
-        failures = command.run(results, only=options.only, seconds=options.seconds)
+        failures = command.run(results, only=options.only, effort=options.seconds)
         text = command.section(results)
     if options.output is None:
         print(text)

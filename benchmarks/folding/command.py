@@ -29,11 +29,14 @@ class Command(Generic[Record]):
         name: On the command line.
         title: Of its section.
         cases: Names of what is measured.
-        measure: Measures a case for about so many seconds; a function of a module, so that another process finds it.
+        measure: Measures a case for about so many seconds, or in so many rounds; a function of a module, so that
+            another process finds it.
         record: What it returns.
         describe: A record in one line, for whoever waits.
         body: The text of the section.
         failures: What misses a bar, one sentence each.
+        package: The benchmarks that it is one of.
+        threads: Of every run of a network.
     """
 
     name: str
@@ -44,9 +47,16 @@ class Command(Generic[Record]):
     describe: Callable[[Record], str]
     body: Callable[[list[Record]], str]
     failures: Callable[[list[Record]], list[str]]
+    package: str = "folding"
+    threads: int = 1
 
-    def run(self, results: Results, *, only: str, seconds: float) -> list[str]:
+    def run(self, results: Results, *, only: str, effort: float) -> list[str]:
         """Measure the cases that are not in the results and whose names contain ``only``.
+
+        Args:
+            results: What was measured before, and where to keep the rest.
+            only: Part of the names of what is measured.
+            effort: In what ``measure`` counts, seconds or rounds.
 
         Returns:
             Failures among those cases, one sentence each.
@@ -60,7 +70,7 @@ class Command(Generic[Record]):
                 _tell(f"{case}: left out, the package timm is not installed")
                 continue
             try:
-                record = run_apart(self.measure, case, seconds)
+                record = run_apart(self.measure, case, effort, threads=self.threads)
             except Exception:  # noqa: BLE001  a case that can't be measured must not keep the others from it
                 broken.append(f"{case}: {traceback.format_exc(limit=0).strip()}")
                 _tell(broken[-1])
@@ -76,7 +86,7 @@ class Command(Generic[Record]):
         """What the results say, in Markdown; in the order of the cases."""
         found = results.of(self.name)
         lines = [found[case] for case in self.cases if case in found]
-        command = f"python -m benchmarks.folding {self.name}"
+        command = f"python -m benchmarks.{self.package} {self.name}"
         body = self.body([self._read(line) for line in lines])
         return section(self.title, command, [line.environment for line in lines], body)
 
@@ -84,14 +94,14 @@ class Command(Generic[Record]):
         return self.record.model_validate(line.record)
 
 
-def run_apart(measure: Callable[[str, float], Record], case: str, seconds: float) -> Record:
-    """Measure in a new process, on one thread: nothing is left in memory, and nothing is shared but the machine."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_prepare) as pool:
-        return pool.submit(measure, case, seconds).result()
+def run_apart(measure: Callable[[str, float], Record], case: str, effort: float, *, threads: int = 1) -> Record:
+    """Measure in a new process, on so many threads: nothing is left in memory, nothing is shared but the machine."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_prepare, initargs=(threads,)) as pool:
+        return pool.submit(measure, case, effort).result()
 
 
-def _prepare() -> None:
-    torch.set_num_threads(1)
+def _prepare(threads: int) -> None:
+    torch.set_num_threads(threads)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of packages that are not there
 
 

@@ -11,6 +11,7 @@ import asyncio
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -20,7 +21,7 @@ from benchmarks.serving.contenders import environment, stop, wait_until_ready
 from benchmarks.serving.load import Load
 from benchmarks.serving.networks import ROOT
 from benchmarks.serving.ports import free_port
-from benchmarks.serving.rounds import CONNECTIONS, Keep, apply
+from benchmarks.serving.rounds import Keep, apply
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
@@ -33,8 +34,8 @@ def client_case(connections: int) -> str:
     return f"client closed {connections}"
 
 
-def measure(keep: Keep, *, rounds: int, seconds: float) -> None:
-    """Load the empty server."""
+def measure(keep: Keep, loads: Sequence[int], *, rounds: int, seconds: float) -> None:
+    """Load the empty server, by so many connections each."""
     port = free_port()
     command = [sys.executable, "-m", "benchmarks.serving.client", str(port)]
     process = subprocess.Popen(command, cwd=ROOT, env=environment(), start_new_session=True)  # noqa: S603  this module
@@ -44,7 +45,7 @@ def measure(keep: Keep, *, rounds: int, seconds: float) -> None:
             path = Path(file.name)
             path.write_bytes(REQUEST)
             for number in range(rounds):
-                for connections in CONNECTIONS:
+                for connections in loads:
                     load = Load(
                         port=port, requests=(path,), connections=connections, seconds=seconds, settle_s=seconds / 4
                     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.serving import client, decoding, rounds, starting
@@ -10,9 +10,9 @@ from benchmarks.serving.contenders import FLOOR, FLOOR_IN_THREAD, OURS
 from benchmarks.serving.networks import Network, built, demo
 from benchmarks.serving.observed import BY_BUDGET, EVERY_ROW, OFF
 from benchmarks.serving.peers.setups import PEERS
-from benchmarks.serving.rounds import CONNECTIONS, Keep, Plan
+from benchmarks.serving.rounds import CONNECTIONS, SHARES, Keep, Plan
 
-QUICK_S = 0.2
+QUICK_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Options:
         rounds: How many; None for what the command takes by default.
         seconds: Of each load; None for what the command takes by default.
         threads: Of every run of a network.
-        quick: One round of the demo, for tests: the figures mean nothing.
+        quick: One round of the demo under the least and the most of the loads, for tests: the figures mean nothing.
     """
 
     rounds: int | None = None
@@ -39,9 +39,19 @@ class Options:
         """The same of the seconds of a load."""
         return self.seconds or (QUICK_S if self.quick else default)
 
+    @property
+    def connections(self) -> Sequence[int]:
+        """Those of closed loads on a small network."""
+        return CONNECTIONS[:: len(CONNECTIONS) - 1] if self.quick else CONNECTIONS
+
+    @property
+    def shares(self) -> Sequence[float]:
+        """Those of open loads."""
+        return SHARES[-1:] if self.quick else SHARES
+
 
 def _client(options: Options, keep: Keep) -> None:
-    client.measure(keep, rounds=options.num_rounds(3), seconds=options.load_s(1.0))
+    client.measure(keep, options.connections, rounds=options.num_rounds(3), seconds=options.load_s(1.0))
 
 
 def _serve(options: Options, keep: Keep) -> None:
@@ -66,9 +76,10 @@ def _small(network: Network, options: Options) -> Plan:
     return Plan(
         network=network,
         contenders=(FLOOR, OURS),
-        connections={"json": CONNECTIONS, "binary": CONNECTIONS},
+        connections={"json": options.connections, "binary": options.connections},
         open_encodings=("json", "binary"),
-        session_rows=CONNECTIONS,
+        open_shares=options.shares,
+        session_rows=options.connections,
         seconds=options.load_s(1.2),
     )
 
@@ -78,7 +89,7 @@ def _observe(options: Options, keep: Keep) -> None:
     small = Plan(
         network=demo() if options.quick else built("cnn"),
         contenders=contenders,
-        connections={"binary": CONNECTIONS},
+        connections={"binary": options.connections},
         seconds=options.load_s(2.0),
     )
     large = Plan(
@@ -103,7 +114,7 @@ def _peers(options: Options, keep: Keep) -> None:
     plan = Plan(
         network=demo() if options.quick else built("cnn"),
         contenders=(FLOOR, OURS, *(contender for peer in PEERS for contender in peer.contenders())),
-        connections={"json": CONNECTIONS, "binary": CONNECTIONS},
+        connections={"json": options.connections, "binary": options.connections},
         seconds=options.load_s(2.0),
     )
     rounds.measure(plan, keep, rounds=options.num_rounds(3), threads=options.threads)

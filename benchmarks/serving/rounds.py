@@ -43,6 +43,7 @@ class Plan:
         contenders: The servers.
         connections: Of closed loads, by encoding.
         open_encodings: Which encodings get open loads.
+        open_shares: Of what a server can do at most: the rates of open loads.
         session_rows: Batches of ``session.run``.
         seconds: How long each load's answers are counted.
     """
@@ -51,6 +52,7 @@ class Plan:
     contenders: Sequence[Contender]
     connections: Mapping[str, Sequence[int]]
     open_encodings: Sequence[str] = ()
+    open_shares: Sequence[float] = SHARES
     session_rows: Sequence[int] = ()
     seconds: float
 
@@ -122,7 +124,7 @@ def _measure_encoding(plan: Plan, encoding: str, load: Load, name: str) -> Itera
         outcome = apply(load.model_copy(update={"connections": connections}), name)
         most = max(most, outcome.requests_per_s)
         yield closed_case(plan.network.name, encoding, connections), outcome
-    for share in SHARES if encoding in plan.open_encodings else ():
+    for share in plan.open_shares if encoding in plan.open_encodings else ():
         at = {"connections": OPEN_CONNECTIONS, "rate": share * most}
         yield open_case(plan.network.name, encoding, share), apply(load.model_copy(update=at), name)
 

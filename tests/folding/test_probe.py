@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ from tests.folding.observed import (
     run_probe,
     torch_moments,
 )
-from tests.training.examples import Forward, build, export, normal_rows, relative_error, run_graph
+from tests.training.examples import Forward, build, export, fold, normal_rows, relative_error, run_graph, traced
 from tests.training.onnx_files import CHANNELS, images, make, normalize, random, statistics
 from training.normalization import normalization_layers
 from training.onnx_file import OnnxFile
@@ -93,13 +94,21 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 }
 
 
+@cache
+def built(name: str) -> tuple[nn.Module, ir.Model]:
+    """The network of a case, and its graph before it is folded."""
+    make_network, row = CASES[name]
+    network = steady(make_network)
+    return network, traced(network, normal_rows(2, *row))
+
+
 class Case:
     """A network, the graph that came of it in one mode, and the graph's probe."""
 
     def __init__(self, name: str, mode: FoldMode) -> None:
-        make_network, self.row = CASES[name]
-        self.network = steady(make_network)
-        self.graph = export(self.network, self.rows(2), mode=mode)
+        _, self.row = CASES[name]
+        self.network, graph = built(name)
+        self.graph = fold(graph, self.network, mode)
         self.probe = probe_of(self.graph, self.rows(2))
 
     def rows(self, count: int) -> Tensor:

@@ -18,7 +18,7 @@ from tritonclient.utils import InferenceServerException
 
 from models.store import Store
 from tests.committed import DIGITS, copy_as, copy_committed
-from tests.service.running import Server, over_socket
+from tests.service.running import DEADLINE_S, Server, over_socket
 
 ROWS = 100
 INFER = "/v2/models/digits/infer"
@@ -314,7 +314,7 @@ def test_a_new_version_is_served_soon_and_no_request_fails(tmp_path: Path, digit
 
         copy_as(store, DIGITS, version=2)
         published = time.monotonic()
-        while answers[-1].json().get("model_version") != "2" and time.monotonic() < published + 5:
+        while answers[-1].json().get("model_version") != "2" and time.monotonic() < published + DEADLINE_S:
             answers.append(client.post(INFER, json=request))
 
     assert {answer.status_code for answer in answers} == {200}
@@ -332,7 +332,7 @@ def test_a_pin_rolls_back_soon_and_no_request_fails(tmp_path: Path, digits: tupl
         store.pin_version("digits", 1)
         pinned = time.monotonic()
         answers = [client.post(INFER, json=request)]
-        while answers[-1].json().get("model_version") != "1" and time.monotonic() < pinned + 5:
+        while answers[-1].json().get("model_version") != "1" and time.monotonic() < pinned + DEADLINE_S:
             answers.append(client.post(INFER, json=request))
 
     assert {answer.status_code for answer in answers} == {200}

@@ -154,7 +154,7 @@ def test_a_receiver_that_never_answers_does_not_hold_up_the_end() -> None:
         tracer.close()
         waited_s = time.monotonic() - started
 
-    assert waited_s < CLOSE_S + 1.0  # the exporter's own patience is ten seconds
+    assert waited_s < CLOSE_S + 5.0  # the exporter's own patience is ten seconds
 
 
 def seconds(span: Span) -> float:

@@ -7,18 +7,19 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from folding.folded import FoldedGraph
+from folding.folded import FoldedGraph, fold_graph
 from models.manifest import FoldMode
 from training.normalization import normalization_layers
-from training.publishing import fold_network
+from training.publishing import layer_sources
 from training.recipe import Recipe, load_recipe
 from training.references import NormalizationCalls
-from training.tracing import read_signature
+from training.tracing import read_signature, trace
 
 INPUT, OUTPUT = "image", "logits"
 
@@ -78,10 +79,19 @@ def export(
     network: nn.Module, *rows: Tensor, outputs: Sequence[str] = (OUTPUT,), mode: FoldMode = "fast"
 ) -> FoldedGraph:
     """The folded graph of a network with one input, or several that keep their names."""
+    return fold(traced(network, *rows, outputs=outputs), network, mode)
+
+
+def traced(network: nn.Module, *rows: Tensor, outputs: Sequence[str] = (OUTPUT,)) -> ir.Model:
+    """The graph of a network before it is folded; torch takes most of a test's time for it."""
     inputs = [INPUT] if len(rows) == 1 else None
     example = tuple(tensor[:2] for tensor in rows)
-    signature, tensors = read_signature(network, example, input_names=inputs, output_names=outputs)
-    return fold_network(network, signature, tensors, mode=mode, allow_untrained=True)
+    return trace(network, *read_signature(network, example, input_names=inputs, output_names=outputs))
+
+
+def fold(graph: ir.Model, network: nn.Module, mode: FoldMode) -> FoldedGraph:
+    """Fold a network's graph, which stays as it is."""
+    return fold_graph(graph.clone(), mode=mode, sources=layer_sources(network), allow_untrained=True)
 
 
 def run_graph(graph: FoldedGraph, *rows: Tensor) -> Arrays:

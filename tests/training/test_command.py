@@ -136,7 +136,7 @@ def test_what_can_t_be_fitted_is_one_sentence_and_publishes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("arguments", [[], ["publish"], ["fit"], ["verify"]], ids=" ".join)
+@pytest.mark.parametrize("arguments", [[], ["nothing"], ["fit"], ["verify"]], ids=" ".join)
 def test_a_command_line_that_is_not_understood_exits_with_2(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -215,6 +215,16 @@ def test_an_environment_that_only_serves_can_recalibrate(tmp_path: Path) -> None
 
     assert (done.returncode, done.stderr) == (0, "")
     assert store.versions("digits") == [1, 2]
+
+
+@pytest.mark.parametrize("command", [("report",), ("fold", "complete", "--dry-run")], ids=lambda command: command[0])
+def test_an_environment_that_only_serves_can_do_what_takes_a_version(command: tuple[str, ...]) -> None:
+    name, *rest = command
+
+    done = without_torch(name, str(DIGITS), *rest)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "4 of 4 normalization layers folded" in done.stdout
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:

@@ -115,6 +115,16 @@ def test_complete_leaves_no_normalization_node(capsys: pytest.CaptureFixture[str
     assert re.search(r"graph \(complete\): .*; \d+, 0 of them, after;", capsys.readouterr().out)
 
 
+def test_a_dry_run_reports_and_publishes_nothing(factories: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = export("trained", *SHAPE, "--dry-run")
+
+    printed = capsys.readouterr().out
+    assert code == 0
+    assert "1 of 2 normalization layers folded" in printed
+    assert "published" not in printed
+    assert not (factories / "store").exists()
+
+
 def test_arguments_reach_the_factory_and_the_manifest() -> None:
     code = export("trained", *SHAPE, "--argument", "width=7")
 
@@ -260,6 +270,26 @@ def test_networks_are_listed_by_name(capsys: pytest.CaptureFixture[str]) -> None
     assert code == 0
     assert [line.split()[0] for line in lines[1:-1]] == list(NETWORKS)
     assert lines[-1].startswith("also timm/NAME and torchvision/NAME")
+
+
+def test_the_modules_of_a_network_are_listed_as_patterns_see_them(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["networks", "mlp", "--argument", "widths=[4]"])
+
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert code == 0
+    assert lines[1:-1] == [
+        ["hidden.0", "Linear", "layer"],
+        ["hidden.1", "BatchNorm1d", "normalization"],
+        ["hidden.2", "ReLU", "nonlinearity"],
+        ["classifier", "Linear", "layer"],
+    ]
+
+
+def test_an_argument_without_a_network_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["networks", "--argument", "widths=[4]"])
+
+    assert code == 1
+    assert capsys.readouterr().err == "bntrain: --argument: expected the name of a network to build with it\n"
 
 
 def test_the_command_says_nothing_but_its_report() -> None:

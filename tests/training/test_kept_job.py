@@ -9,8 +9,7 @@ import pytest
 from pydantic import JsonValue
 
 from models.bundle import Bundle
-from models.draft import BundleDraft
-from models.store import Store
+from models.store import Publishable, Store
 from tests.training.examples import short_recipe
 from training import job
 from training.events import Events
@@ -38,7 +37,7 @@ class Stopping(Events):
 class Dying(Store):
     """A store that publishes, and whose process is gone before it can say so."""
 
-    def publish(self, draft: BundleDraft) -> Bundle:
+    def publish(self, draft: Publishable) -> Bundle:
         """Publish, and be gone."""
         super().publish(draft)
         raise Interrupted(signal.SIGTERM)
@@ -50,7 +49,9 @@ def run(path: Path, store: Store, at: str = "", **settings: Any) -> Bundle:  # n
     with open_job_folder(path, "json") as folder:
         events = Stopping("json", io.StringIO(), path / "log.jsonl", at, interruption)
         folder.events = events
-        return job.run(short_recipe(), store, Runs(folder, interruption, **settings))
+        bundle = job.run_kept(short_recipe(), store, Runs(folder, interruption, **settings))
+    assert bundle is not None
+    return bundle
 
 
 def told(path: Path) -> list[str]:

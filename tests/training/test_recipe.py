@@ -5,6 +5,9 @@ from pydantic import ValidationError
 
 from training.data import DATA
 from training.data.augmentation import Augmentation
+from training.data.cutting import Split
+from training.data.image_folder import ImageFolder
+from training.data.npz import NpzFile
 from training.errors import RecipeError
 from training.networks import build_network
 from training.recipe import RECIPES, Recipe, load_recipe
@@ -58,6 +61,60 @@ def test_changes_are_written_as_in_the_file(tiny: Path) -> None:
 
     assert (recipe.epochs, recipe.learning_rate, recipe.name) == (5, 1e-3, "other")
     assert recipe.arguments == {"widths": [8, 4]}
+
+
+def test_a_change_reaches_a_field_of_a_field(tiny: Path) -> None:
+    changes = ["data.format=images", "data.folder=/data/animals", "data.split.seed=3", "augment.flip=true"]
+
+    recipe = load_recipe(str(tiny), changes)
+
+    assert recipe.data == ImageFolder(folder=Path("/data/animals"), split=Split(seed=3))
+    assert recipe.augment == Augmentation(flip=True)
+
+
+def test_a_change_of_a_field_turns_a_name_into_fields(tiny: Path) -> None:
+    recipe = load_recipe(str(tiny), ["data.format=npz", "data.file=rows.npz"])
+
+    assert recipe.data == NpzFile(file=Path("rows.npz"))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "{format: digits}",
+        "{format: idx, folder: mnist}",
+        "{format: npz, file: a.npz, arrays: {train: [x, y]}}",
+        "{format: csv, file: a.csv, label: kind, without: [id]}",
+        "{format: parquet, file: a.parquet, label: kind, columns: [a, b]}",
+        "{format: images, folder: animals, size: [32, 48], channels: 1}",
+        "{format: hub, name: ylecun/mnist, image: image, splits: {train: train}}",
+    ],
+)
+def test_a_recipe_with_any_format_survives_its_way_through_json(tiny: Path, data: str) -> None:
+    recipe = load_recipe(str(tiny), [f"data={data}"])
+
+    assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        ("{format: excel}", "data: Expected a name, or a format of digits, idx, npz, csv, parquet, images, hub, got"),
+        ("{folder: here}", "data: Expected a name, or a format of digits"),
+        ("3", "data: Expected a name, or a format of digits"),
+        ("{format: images}", "data.folder: Field required"),
+        ("{format: csv, file: a, label: b, columns: []}", "data.columns: Tuple should have at least 1 item"),
+        ("{format: images, folder: a, split: {test: 2}}", "data.split.test: Input should be less than 1"),
+        ("{format: images, folder: a, folders: b}", "data.folders: Extra inputs are not permitted"),
+        ("{format: idx}", "data.idx: Value error, expected either folder, or train"),
+    ],
+)
+def test_data_that_is_not_described_right_is_refused_by_field(tiny: Path, data: str, problem: str) -> None:
+    with pytest.raises(RecipeError) as refusal:
+        load_recipe(str(tiny), [f"data={data}"])
+
+    assert str(refusal.value).startswith(f"tiny.yaml: {problem}")
+    assert len(str(refusal.value).splitlines()) == 1
 
 
 def test_the_last_of_two_changes_of_a_field_counts(tiny: Path) -> None:

@@ -7,15 +7,17 @@ went before. So a fit can go on from any step, and several processes can share e
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from training.data.augmentation import Augmentation
-from training.data.splits import Rows
+from training.data.class_balance import draw_balanced
+from training.data.splits import LabelledRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,10 @@ class Share:
         """This process's part of a batch, ``(rows / processes, ...)``."""
         return batch.tensor_split(self.processes)[self.rank]
 
+    def rows_of(self, rows: LabelledRows) -> LabelledRows:
+        """This process's part of all rows."""
+        return rows if self.processes == 1 else rows.select(self.of(torch.arange(len(rows))))
+
 
 WHOLE = Share()
 
@@ -36,7 +42,7 @@ WHOLE = Share()
 class Batches:
     """All rows in their order, ``batch_rows`` at a time; the last batch may be smaller."""
 
-    def __init__(self, rows: Rows, batch_rows: int) -> None:
+    def __init__(self, rows: LabelledRows, batch_rows: int) -> None:
         self.rows = rows
         self.batch_rows = batch_rows
 
@@ -48,19 +54,61 @@ class Batches:
             yield self.rows.read(chosen), self.rows.labels[chosen]
 
 
+class ValueBatches(Sequence[Tensor]):
+    """The values of all rows in their order, ``batch_rows`` at a time, read anew every time they are wanted."""
+
+    def __init__(self, rows: LabelledRows, batch_rows: int) -> None:
+        self.rows = rows
+        self.batch_rows = batch_rows
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.rows) / self.batch_rows)
+
+    @overload
+    def __getitem__(self, number: int) -> Tensor: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Tensor]: ...
+    def __getitem__(self, number: int | slice) -> Tensor | list[Tensor]:
+        """The values ``(rows, ...)`` of one batch, or of several."""
+        if isinstance(number, slice):
+            return [self[each] for each in range(*number.indices(len(self)))]
+        first = range(len(self))[number] * self.batch_rows
+        return self.rows.read(torch.arange(first, min(first + self.batch_rows, len(self.rows))))
+
+
+def read_all(rows: LabelledRows) -> Tensor:
+    """The values of all rows in their order, where they fit into memory."""
+    return rows.read(torch.arange(len(rows)))
+
+
+def read_evenly(rows: LabelledRows, at_most: int) -> Tensor:
+    """The values of all rows in their order, or of as many as there may be, at even distances."""
+    return rows.read(torch.linspace(0, len(rows) - 1, min(len(rows), at_most), dtype=torch.float64).round().long())
+
+
 class ShuffledBatches:
     """Batches in a new order each epoch, their rows augmented; every pass over them is the next epoch.
 
-    The last rows of an epoch that do not fill a batch are left out: a batch of one has no variance.
+    The last rows of an epoch that do not fill a batch are left out: a batch of one has no variance. Where ``balanced``,
+    an epoch has as many rows of every class instead of every row once.
     """
 
     def __init__(
-        self, rows: Rows, batch_rows: int, *, seed: int, augment: Augmentation | None = None, share: Share = WHOLE
+        self,
+        rows: LabelledRows,
+        batch_rows: int,
+        *,
+        seed: int,
+        augment: Augmentation | None = None,
+        balanced: bool = False,
+        share: Share = WHOLE,
     ) -> None:
         self.rows = rows
         self.batch_rows = batch_rows
         self.seed = seed
         self.augment = augment or Augmentation()
+        self.augment.refuse_misfit(rows.read(torch.arange(1)).shape[1:])
+        self.balanced = balanced
         self.share = share
         self._epoch = self._number = 0
 
@@ -74,10 +122,15 @@ class ShuffledBatches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         epoch, first = self._epoch, self._number
         self._epoch, self._number = epoch + 1, 0
-        order = torch.randperm(len(self.rows), generator=self._generator(epoch))
+        order = self._order(self._generator(epoch))
         for number, batch in enumerate(torch.split(order, self.batch_rows)[: len(self)]):
             if number >= first:
                 yield self._read(batch, epoch, number)
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        if self.balanced:
+            return draw_balanced(self.rows.labels, generator)
+        return torch.randperm(len(self.rows), generator=generator)
 
     def _read(self, batch: Tensor, epoch: int, number: int) -> tuple[Tensor, Tensor]:
         chosen = self.share.of(batch)

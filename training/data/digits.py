@@ -8,7 +8,10 @@ Source: Alpaydin & Kaynak (1998), "Optical Recognition of Handwritten Digits", U
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
+from pydantic import BaseModel, ConfigDict
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
@@ -18,6 +21,18 @@ TEST_ROWS = 300
 VALIDATION_ROWS = 297
 SPLIT_SEED = 20150211
 """Fixed for good, so that accuracies can be compared; it is the day on which the paper appeared."""
+
+
+class Digits(BaseModel):
+    """The embedded digits, cut for good."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal["digits"] = "digits"
+
+    def load(self) -> Splits:
+        """See ``load``."""
+        return load()
 
 
 def load() -> Splits:

@@ -43,6 +43,13 @@ def normalized_convolution(
     return nn.Sequential(OrderedDict(layers))
 
 
+def zero_gamma(normalized: nn.Module) -> None:
+    """Set the scale of a normalized convolution to 0, so that it gives its shift alone, which starts at 0."""
+    norm = normalized.get_submodule("norm")
+    assert isinstance(norm, nn.BatchNorm2d)
+    nn.init.zeros_(norm.weight)
+
+
 def scale(channels: int, width: float, *, multiple: int = 1) -> int:
     """A number of channels times ``width``, to the nearest ``multiple`` that is no less than 90 % of it.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from training.networks.convolution import choose, normalized_convolution, scale
+from training.networks.convolution import choose, normalized_convolution, scale, zero_gamma
 
 # of each stage: the expansion, the output channels, the blocks, the stride of the first of them
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
@@ -76,3 +76,8 @@ class InvertedResidual(nn.Module):
         """Features ``(rows, out_channels, height / stride, width / stride)``."""
         features: Tensor = self.steps(image)
         return image + features if self.adds else features
+
+    def zero_init_last(self) -> None:
+        """Set the last gamma to 0 where the block adds, so that it adds nothing (Goyal et al. 2017, section 5.1)."""
+        if self.adds:
+            zero_gamma(self.steps[-1])

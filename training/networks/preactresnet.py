@@ -95,6 +95,15 @@ class PreActivationBlock(nn.Module):
         features: Tensor = self.residual(activated) + shortcut
         return features
 
+    def zero_init_last(self) -> None:
+        """Set the last kernel to 0, so that the block adds nothing.
+
+        A gamma of 0 would do so too, but the rectifier behind it passes no gradient on at 0, and it would stay 0.
+        """
+        last = self.residual[-1]
+        assert isinstance(last, nn.Conv2d)
+        nn.init.zeros_(last.weight)
+
 
 def normalization_and_relu(channels: int) -> nn.Sequential:
     """What stands before a convolution."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from training.networks.convolution import normalized_convolution
+from training.networks.convolution import normalized_convolution, zero_gamma
 from training.networks.residual_shapes import BlockShape, block_shapes
 from training.networks.stem import image_stem
 
@@ -75,3 +75,7 @@ class ResidualBlock(nn.Module):
         """Features ``(rows, out_channels, height / stride, width / stride)``."""
         features: Tensor = self.activation(self.residual(image) + self.shortcut(image))
         return features
+
+    def zero_init_last(self) -> None:
+        """Set the last gamma to 0, so that the block adds nothing (Goyal et al. 2017, section 5.1)."""
+        zero_gamma(self.residual[-1])

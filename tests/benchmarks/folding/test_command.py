@@ -46,7 +46,7 @@ def test_what_was_measured_is_not_measured_again(tmp_path: Path) -> None:
     kept = Results(tmp_path / "results.jsonl")
     kept.add(_line("1", 0.25))
 
-    failures = COMMAND.run(Results(tmp_path / "results.jsonl"), only="1", seconds=0.0)
+    failures = COMMAND.run(Results(tmp_path / "results.jsonl"), only="1", effort=0.0)
 
     assert failures == []
     assert COMMAND.section(Results(tmp_path / "results.jsonl")).endswith("0.25\n")
@@ -56,7 +56,7 @@ def test_a_case_that_can_not_be_measured_fails_alone(capsys: pytest.CaptureFixtu
     results = Results(None)
     results.add(_line("1", 0.25))
 
-    failures = COMMAND.run(results, only="", seconds=0.1)
+    failures = COMMAND.run(results, only="", effort=0.1)
 
     assert [failure.partition(":")[0] for failure in failures] == ["0"]
     assert "ZeroDivisionError" in capsys.readouterr().err
@@ -67,7 +67,7 @@ def test_what_misses_its_bar_is_told(capsys: pytest.CaptureFixture[str]) -> None
     results = Results(None)
     results.add(_line("1", 0.8))
 
-    failures = COMMAND.run(results, only="1", seconds=0.0)
+    failures = COMMAND.run(results, only="1", effort=0.0)
 
     assert failures == ["0.8 is above 0.7"]
     assert capsys.readouterr().err == ""

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 import torch
 from onnx.reference import ReferenceEvaluator
@@ -25,11 +27,13 @@ from tests.training.examples import (
     build,
     count_nodes,
     export,
+    fold,
     held_by_taps,
     normal_rows,
     observed_layers,
     relative_error,
     run_graph,
+    traced,
 )
 
 MODES: tuple[FoldMode, ...] = get_args(FoldMode)
@@ -49,12 +53,19 @@ class Exported:
         return normal_rows(count, *self.placement.row)
 
 
+@cache
+def built(name: str) -> tuple[nn.Module, ir.Model]:
+    """The network of a placement, and its graph before it is folded."""
+    placement = PLACEMENTS[name]
+    network = build(placement.make)
+    return network, traced(network, normal_rows(2, *placement.row))
+
+
 @pytest.fixture(scope="module", params=[(name, mode) for name in PLACEMENTS for mode in MODES], ids="-".join)
 def exported(request: pytest.FixtureRequest) -> Exported:
     name, mode = request.param
-    placement = PLACEMENTS[name]
-    network = build(placement.make)
-    return Exported(placement, mode, network, export(network, normal_rows(2, *placement.row), mode=mode))
+    network, graph = built(name)
+    return Exported(PLACEMENTS[name], mode, network, fold(graph, network, mode))
 
 
 @pytest.mark.parametrize("count", [1, 7])

@@ -89,7 +89,7 @@ def read(url: URL, resolution: Resolution | Literal["auto"], **changes: Any) -> 
         "resolution": resolution,
         "limit": 1000,
     }
-    reader = Reader(url, timeout_s=1)
+    reader = Reader(url)
     try:
         return reader.read(**(question | changes))
     finally:

@@ -28,6 +28,17 @@ def usable_cpus(*, cgroups: Path = CGROUPS, own_cgroups: Path = OWN_CGROUPS) -> 
     return max(1, min([len(os.sched_getaffinity(0)), *map(math.floor, quotas)]))
 
 
+def quota_threads(*, cgroups: Path = CGROUPS, own_cgroups: Path = OWN_CGROUPS) -> int:
+    """How many threads to allow a library that would take a thread a core: 0, its own choice, unless a quota is less.
+
+    Args:
+        cgroups: As ``usable_cpus`` takes it.
+        own_cgroups: As ``usable_cpus`` takes it.
+    """
+    cpus = usable_cpus(cgroups=cgroups, own_cgroups=own_cgroups)
+    return cpus if cpus < len(os.sched_getaffinity(0)) else 0
+
+
 def _folders(cgroups: Path, own_cgroups: Path) -> Iterator[Path]:
     """The group of this process and all above it, of both versions; in a container its group may look like the root."""
     try:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from service.inference.cpus import usable_cpus
+from models.cpus import quota_threads, usable_cpus
 
 AVAILABLE = len(os.sched_getaffinity(0))
 MANY = 10_000
@@ -100,3 +100,17 @@ def test_this_process_may_use_at_least_one_and_at_most_all(monkeypatch: pytest.M
     cpus = usable_cpus()
 
     assert 1 <= cpus <= AVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"), [("200000 100000", 2), ("max 100000", 0), (f"{MANY * 100_000} 100000", 0)]
+)
+def test_a_library_has_its_own_choice_of_threads_unless_a_quota_is_less(
+    tmp_path: Path, quota: str, expected: int
+) -> None:
+    (tmp_path / "cpu.max").write_text(quota)
+    (tmp_path / "own").write_text("0::/\n")
+
+    threads = quota_threads(cgroups=tmp_path, own_cgroups=tmp_path / "own")
+
+    assert threads == expected

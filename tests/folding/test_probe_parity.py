@@ -5,44 +5,24 @@ Means are compared in live deviations and variances relative to themselves; see 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
-import onnx_ir as ir
 import pytest
 import torch
 from torch import Tensor, nn
 
-from folding.folded import FoldedGraph, LayerSource, fold_graph
+from folding.folded import FoldedGraph
 from folding.observing import observe
 from models.manifest import FoldMode
 from models.moments import Moments
 from models.stacked_moments import StackedMoments
 from tests.folding.observed import assert_same_moments, columns_of, live_moments, probe_of
-from tests.training.examples import build, normal_rows
-from training.networks import build_network
+from tests.folding.whole_networks import whole_network
 from training.normalization import normalization_layers
-from training.tracing import read_signature, trace
 
-SMALL: dict[str, object] = {"num_classes": 5, "width": 0.125}
-STEM: dict[str, object] = {"stem": "small"}
-
-NETWORKS: Mapping[str, tuple[Mapping[str, object], tuple[int, ...]]] = {
-    "convnet": ({"in_channels": 3, "widths": [8, 8, 12]}, (3, 32, 32)),
-    "mlp": ({"in_features": 16, "widths": [12, 10]}, (16,)),
-    "vgg11": (SMALL, (3, 32, 32)),
-    "resnet18": (SMALL | STEM, (3, 32, 32)),
-    "preactresnet18": (SMALL | STEM, (3, 32, 32)),
-    "densenet": (
-        {"num_classes": 5, "stem": "small", "block_layers": [2, 3], "growth": 4, "stem_channels": 8},
-        (3, 32, 32),
-    ),
-    "mobilenetv2": (SMALL | STEM, (3, 32, 32)),
-    "bninception": (SMALL, (3, 32, 32)),
-}
-"""Plain, residual, forward-folded and concatenated: arguments, and the shape of one row."""
+NETWORKS = ("convnet", "mlp", "vgg11", "resnet18", "preactresnet18", "densenet", "mobilenetv2", "bninception")
+"""Plain, residual, forward-folded and concatenated."""
 
 MODES: tuple[FoldMode, ...] = ("fast", "complete")
 
@@ -58,36 +38,11 @@ class Folded:
     rows: Tensor
 
 
-def settled(name: str, arguments: Mapping[str, object], row: tuple[int, ...]) -> nn.Module:
-    """A network with the statistics of some random rows, and gamma of both signs and not near 0.
-
-    A gamma of a hundredth would multiply by a hundred what float32 rounds off, in torch as in the folded graph.
-    """
-    network = build(lambda: build_network(name, arguments))
-    for layer in normalization_layers(network).values():
-        layer.momentum = 1.0
-        with torch.no_grad():
-            layer.weight.copy_(layer.weight.sign() * (0.5 + layer.weight.abs().clamp(max=1.0)))
-    network.train()
-    with torch.no_grad():
-        network(normal_rows(32, *row, seed=5))
-    return network.eval()
-
-
-@cache
-def traced(name: str) -> tuple[nn.Module, ir.Model]:
-    """A network and its graph before folding, which takes torch some seconds."""
-    arguments, row = NETWORKS[name]
-    network = settled(name, arguments, row)
-    return network, trace(network, *read_signature(network, normal_rows(2, *row)))
-
-
 @pytest.fixture(scope="module", params=[(name, mode) for name in NETWORKS for mode in MODES], ids="-".join)
 def folded(request: pytest.FixtureRequest) -> Folded:
     name, mode = request.param
-    network, model = traced(name)
-    graph = fold_graph(model.clone(), mode=mode, sources=lambda _: LayerSource("BatchNorm", None, 1))
-    return Folded(network, graph, 0.8 * normal_rows(ROWS, *NETWORKS[name][1]) + 0.3)
+    whole = whole_network(name)
+    return Folded(whole.network, whole.fold(mode), 0.8 * whole.rows(ROWS) + 0.3)
 
 
 def hooked_moments(network: nn.Module, rows: Tensor) -> dict[str, Moments]:

@@ -1,0 +1,111 @@
+"""This module makes a bundle of a network that was fitted: statistics, folding, verification, calibration, accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+
+import torch
+from torch import nn
+
+from folding.proof import draft
+from models.draft import BundleDraft
+from models.manifest import TrainingRecord
+from models.moving_average import MovingAverage
+from models.standardization import StandardizationRecord
+from training.accuracy import served_accuracy
+from training.data import LabelledRows, Splits
+from training.data.batches import ValueBatches, read_evenly
+from training.fit import Fit
+from training.normalization import read_moving_averages
+from training.population import estimate_population_statistics
+from training.processes import part_of
+from training.publishing import describe, export_network, parameter_arrays
+from training.recipe import Recipe
+
+STATISTICS_BATCH_ROWS = 512
+HELD_OUT_ROWS = 10_000
+"""Of the validation rows, and of the test rows, so many are verified and calibrated with at most."""
+INPUT_NAME, OUTPUT_NAME = "image", "logits"
+
+Tell = Callable[..., None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """A fitted network with the statistics of all training rows.
+
+    Attributes:
+        network: In inference mode.
+        figures: Of its fit.
+        moving_averages: What the fit had left in place of the statistics, by layer.
+        rows: Behind the statistics.
+        standardization: How it standardizes the data, if it does.
+    """
+
+    network: nn.Module
+    figures: Fit
+    moving_averages: dict[str, MovingAverage]
+    rows: int
+    standardization: StandardizationRecord | None
+
+
+def with_population_statistics(
+    network: nn.Module, data: Splits[LabelledRows], figures: Fit, standardization: StandardizationRecord | None
+) -> Fitted:
+    """Replace the statistics that a fit has left by those of all training rows; all processes do it together.
+
+    Raises:
+        StatisticsError: If they can't be estimated.
+    """
+    moving_averages = read_moving_averages(network)
+    estimate_population_statistics(network, ValueBatches(part_of(data.train), STATISTICS_BATCH_ROWS))
+    return Fitted(network, figures, moving_averages, len(data.train), standardization)
+
+
+def draft_fitted(fitted: Fitted, data: Splits[LabelledRows], recipe: Recipe, tell: Tell) -> BundleDraft:
+    """Fold, verify and calibrate a fitted network with held-out rows, and measure how well it will answer.
+
+    Args:
+        fitted: The network, and how it came to be.
+        data: What it was fitted to, and is measured on.
+        recipe: How it was fitted.
+        tell: Is told of every step.
+
+    Raises:
+        TrainingError, GraphError: If any of it can't be done.
+    """
+    network = fitted.network
+    exported = export_network(
+        network,
+        data.train.read(torch.arange(2)),
+        mode=recipe.fold,
+        rows=torch.cat([read_evenly(rows, HELD_OUT_ROWS) for rows in (data.test, data.validation)]),
+        names=([INPUT_NAME], [OUTPUT_NAME]),
+    )
+    layers = exported.graph.layers
+    tell("folded", layers=len(layers), kept=sum(layer.placement == "kept" for layer in layers))
+    training = TrainingRecord(
+        rows=fitted.rows,
+        data=data.record(),
+        recipe=recipe.model_dump(mode="json"),
+        metrics={
+            "train_loss": fitted.figures.train_loss,
+            "validation_accuracy": served_accuracy(exported.graph, data.validation),
+            "test_accuracy": served_accuracy(exported.graph, data.test),
+        },
+        seconds=round(fitted.figures.seconds, 3),
+        libraries={name: metadata.version(name) for name in ("torch", "lightning", "onnx", "onnxruntime")},
+        standardization=fitted.standardization,
+    )
+    tell("verified", tolerance=exported.verification.tolerance, **training.metrics)
+    return draft(
+        exported,
+        name=recipe.name,
+        network=describe(network, recipe.network, recipe.arguments, recipe.normalize),
+        labels=data.labels,
+        training=training,
+        parameters=parameter_arrays(network),
+        moving_averages=fitted.moving_averages,
+    )

@@ -1,0 +1,104 @@
+"""This module writes down how a fit went: always as CSV in its folder, and for TensorBoard or MLflow if asked to.
+
+Every epoch has one line, with what was measured by name. A fit that goes on from a checkpoint writes anew what came
+after it, so that the file is that of a fit that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from training.errors import RecipeError
+
+LOGGERS = ("tensorboard", "mlflow")
+TRACKING = "MLFLOW_TRACKING_URI"
+
+
+def make_loggers(names: Sequence[str], folder: Path) -> list[Logger]:
+    """Loggers into a folder: ``metrics.csv`` in any case, and those that are named.
+
+    Args:
+        names: ``tensorboard``, into ``folder/tensorboard``; ``mlflow``, to where ``MLFLOW_TRACKING_URI`` says, as a run
+            of the experiment ``bntrain`` that is named like the folder.
+        folder: The job's own.
+
+    Raises:
+        RecipeError: If there is no such logger, its package is not installed, or nothing says where its runs go.
+    """
+    return [MetricsFile(folder / "metrics.csv"), *(_make(name, folder) for name in dict.fromkeys(names))]
+
+
+def _make(name: str, folder: Path) -> Logger:
+    if name == "tensorboard":
+        return TensorBoardLogger(folder, name="", version="tensorboard")
+    if name != "mlflow":
+        raise RecipeError(f"logger: expected one of {', '.join(LOGGERS)}, got {name!r}")
+    if find_spec("mlflow") is None:
+        raise RecipeError(
+            "logger mlflow: expected the package mlflow, which is not installed: pip install bnserve[mlflow]"
+        )
+    if not (uri := os.environ.get(TRACKING)):  # MLflow has no folder of files any more that it would write to unasked
+        raise RecipeError(f"logger mlflow: expected {TRACKING} to be the address of a server or database, got nothing")
+    return MLFlowLogger(experiment_name="bntrain", run_name=folder.resolve().name, tracking_uri=uri)
+
+
+class MetricsFile(Logger):
+    """A CSV file with a line an epoch and a column a measure; whole at any time.
+
+    Args:
+        path: The file; lines that it has already are kept, but for those of epochs that are measured again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self._rows: dict[int, dict[str, str]] | None = None
+
+    @property
+    def name(self) -> str:
+        """What Lightning calls it."""
+        return "metrics"
+
+    @property
+    def version(self) -> str:
+        """There is but one."""
+        return ""
+
+    @rank_zero_only
+    def log_hyperparams(self, *_args: Any, **_kwargs: Any) -> None:  # noqa: ANN401  as its base has it
+        """Leave them out; the recipe is beside the file."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Write an epoch's line; epochs count from 1."""
+        values = dict(metrics)
+        epoch = int(values.pop("epoch")) + 1
+        if self._rows is None:
+            self._rows = {number: row for number, row in self._read().items() if number < epoch}
+        row = self._rows.setdefault(epoch, {"epoch": str(epoch), "step": str(step)})
+        row.update({name: repr(float(value)) for name, value in values.items()})
+        self._write(self._rows)
+
+    def _read(self) -> dict[int, dict[str, str]]:
+        if not self.path.exists():
+            return {}
+        with self.path.open(newline="") as file:
+            return {int(row["epoch"]): row for row in csv.DictReader(file)}
+
+    def _write(self, rows: Mapping[int, Mapping[str, str]]) -> None:
+        columns = dict.fromkeys(column for row in rows.values() for column in row)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.path.with_suffix(".new")
+        with draft.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(columns))
+            writer.writeheader()
+            writer.writerows(rows.values())
+        draft.replace(self.path)

@@ -1,0 +1,83 @@
+"""This module is several processes that fit one network: each takes its share of every batch.
+
+The command starts the others (``--processes``), with its own command line, when the fit begins. What comes of a fit
+depends on the batch, not on how many processes share it, but for the order in which numbers are added up.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from lightning.pytorch.strategies import DDPStrategy, Strategy
+from torch import distributed
+
+from models.moments import Moments
+from training.data.batches import Share
+from training.data.splits import LabelledRows
+from training.errors import RecipeError
+from training.synchronized import SynchronizedBatchNorm
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """So many processes of this machine that fit a network together, of which this is one."""
+
+    count: int = 1
+
+    @property
+    def devices(self) -> int | Literal["auto"]:
+        """How many devices Lightning is to use; one process finds a GPU by itself."""
+        return "auto" if self.count == 1 else self.count
+
+    def strategy(self) -> Strategy | str:
+        """How Lightning is to run them."""
+        # statistics are the same everywhere: there is nothing to broadcast before every step
+        return "auto" if self.count == 1 else DDPStrategy(broadcast_buffers=False)
+
+    def share(self, batch_rows: int) -> Share:
+        """Which part of every training batch is this process's.
+
+        Raises:
+            RecipeError: If a batch has no equal parts for all.
+        """
+        if batch_rows % self.count:
+            raise RecipeError(f"batch_rows: expected a multiple of {self.count} processes, got {batch_rows}")
+        return Share(rank(), self.count)
+
+    def normalization(self) -> SynchronizedBatchNorm | nullcontext[None]:
+        """In this context batch statistics are those of the whole batch."""
+        return nullcontext() if self.count == 1 else SynchronizedBatchNorm()
+
+
+ALONE = Processes()
+
+
+def rank() -> int:
+    """The number of this process; the one numbered 0 started the others, and speaks for all."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def part_of(rows: LabelledRows) -> LabelledRows:
+    """Which rows this process goes through, where all that are at work now go through all of them once."""
+    if not distributed.is_initialized():
+        return rows
+    return Share(distributed.get_rank(), distributed.get_world_size()).rows_of(rows)
+
+
+def merge_over_processes(moments: Moments) -> Moments:
+    """The moments of all processes' values, the same in every process; those given if this one is alone."""
+    if not distributed.is_initialized():
+        return moments
+    own = torch.from_numpy(np.stack([np.full(moments.channels, float(moments.count)), moments.mean, moments.m2]))
+    gathered = [torch.empty_like(own) for _ in range(distributed.get_world_size())]
+    distributed.all_gather(gathered, own)
+    merged = Moments.empty(moments.channels)
+    for part in gathered:
+        counts, mean, m2 = part.numpy()
+        merged = merged.merge(Moments(int(counts[0]), mean, m2))
+    return merged
