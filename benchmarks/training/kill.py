@@ -47,7 +47,8 @@ class Result:
         fit_s: How long it took without a kill.
         rounds: How many.
         kills: How often it was killed, by signal and by what it had come to.
-        beginnings: What was found half-written after a kill: a checkpoint or a version, under a name no one reads.
+        beginnings: After how many kills something lay there half-written, a checkpoint or a version, under a name that
+            no one reads.
         resumed: How many times a fit went on from a checkpoint.
         damaged: How many checkpoints were damaged.
         told: How many of these were told of.

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -31,11 +32,10 @@ def splits() -> Splits:
     return Splits("noise", ("a", "b"), _rows(BATCH_ROWS * STEPS, 1), _rows(10, 2), _rows(10, 3))
 
 
-def recipe(*, epochs: int = 3) -> Recipe:
+def recipe(**changes: Any) -> Recipe:  # noqa: ANN401  fields of a recipe
     """Of three epochs."""
-    return Recipe(
-        name="noise", network="mlp", data="noise", epochs=epochs, batch_rows=BATCH_ROWS, learning_rate=0.05, seed=1
-    )
+    fields: dict[str, Any] = {"epochs": 3, "batch_rows": BATCH_ROWS, "learning_rate": 0.05, "seed": 1}
+    return Recipe(name="noise", network="mlp", data="noise", **(fields | changes))
 
 
 class Counting(nn.Module):
@@ -70,7 +70,7 @@ class Fitted:
     figures: Fit
 
 
-def fit_until(folder: Path, step: int, events: Events, *, every_s: float = NEVER) -> Fitted:
+def fit_until(folder: Path, step: int, events: Events, *, every_s: float = NEVER, of: Recipe | None = None) -> Fitted:
     """Fit, or go on, with a network as a new process makes it, which gets SIGTERM in its ``step``-th step.
 
     Raises:
@@ -85,15 +85,15 @@ def fit_until(folder: Path, step: int, events: Events, *, every_s: float = NEVER
 
     network = start(begins)
     keeping = Keeping(Checkpoints(folder, events), every_s, interruption)
-    return Fitted(network, fit(network, splits(), recipe(), events=events, keeping=keeping))
+    return Fitted(network, fit(network, splits(), of or recipe(), events=events, keeping=keeping))
 
 
-def fit_stopped(folder: Path, stops: Sequence[int], events: Events) -> Fitted:
+def fit_stopped(folder: Path, stops: Sequence[int], events: Events, *, of: Recipe | None = None) -> Fitted:
     """Fit in several runs, each but the last stopped in the given one of its steps."""
     for step in stops:
         with pytest.raises(Interrupted):
-            fit_until(folder, step, events)
-    return fit_until(folder, 0, events)
+            fit_until(folder, step, events, of=of)
+    return fit_until(folder, 0, events, of=of)
 
 
 def _rows(count: int, seed: int) -> Rows:

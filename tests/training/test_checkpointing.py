@@ -65,6 +65,26 @@ def test_a_fit_that_was_stopped_ends_as_one_that_was_not(
     assert_same(found, whole)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"average_decay": 0.9},
+        {"schedule": "constant", "patience_epochs": 1, "epochs": 8},
+        {"average_decay": 0.9, "patience_epochs": 1, "epochs": 6, "schedule": "constant"},
+        {"precision": "bf16-mixed", "max_gradient_norm": 0.5, "optimizer": "sgd", "schedule": "cosine"},
+    ],
+    ids=str,
+)
+def test_whatever_else_a_recipe_asks_for_goes_on_too(tmp_path: Path, events: Events, changes: dict[str, Any]) -> None:
+    network, asked = start(), recipe(**changes)
+    expected = Fitted(network, fit(network, splits(), asked, events=events))
+
+    found = fit_stopped(tmp_path, [3, STEPS - 3, 2], events, of=asked)
+
+    assert_same(found, expected)
+    assert found.figures.epochs == expected.figures.epochs
+
+
 def test_keeping_a_fit_does_not_change_it(tmp_path: Path, events: Events, whole: Fitted) -> None:
     found = fit_until(tmp_path, 0, events, every_s=0.0)
 
