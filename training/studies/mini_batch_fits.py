@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
 import torch
@@ -120,7 +120,7 @@ def _network(data: StudyData, seed: int, *, normalized: bool) -> nn.Sequential:
     return network
 
 
-def _closeness(exact: nn.Module, estimates: list[Estimates]) -> dict[str, float]:
+def _closeness(exact: nn.Module, estimates: Sequence[Estimates]) -> dict[str, float]:
     """Of each layer, counted from 1 as data meets them; on the average over several estimates."""
     figures: dict[str, float] = {}
     for number, (name, layer) in enumerate(normalization_layers(exact).items(), start=1):

@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
 from training.data.splits import Rows
@@ -44,10 +46,11 @@ def fit_from_scales(data: StudyData, plan: Plan) -> Iterator[Outcome]:
     """Fit every network from every scale, and tell how far its hidden weights went."""
     for name in (WITHOUT, *EPS):
         for scale in SCALES:
-            yield _fit_from_scale(data, plan, name, scale)
+            yield fit_from_scale(data, plan, name, scale)
 
 
-def _fit_from_scale(data: StudyData, plan: Plan, name: str, scale: float) -> Outcome:
+def fit_from_scale(data: StudyData, plan: Plan, name: str, scale: float) -> Outcome:
+    """Fit the network of a name from one scale."""
     network = perceptron(data.in_features, WIDTHS, nn.ReLU, normalized=name in EPS)
     draw_gaussian(network, None, seed=plan.seed)
     for layer in normalization_layers(network).values():
@@ -63,7 +66,7 @@ def _fit_from_scale(data: StudyData, plan: Plan, name: str, scale: float) -> Out
         if step.diverged:
             diverged_at = step.number
     if math.isnan(diverged_at):
-        estimate_population_statistics(network, data.train.values[:STATISTICS_ROWS].split(1000))
+        estimate_population_statistics(network, torch.split(data.train.values[:STATISTICS_ROWS], 1000))
     pairs = [(weight.detach(), first) for weight, first in zip(weights, before, strict=True)]
     moved, grown = (
         _geometric_mean([float(norm / first.norm()) for norm, first in norms])
@@ -95,7 +98,7 @@ def fit_with_weight_decay(data: StudyData, plan: Plan) -> Outcome:
         kind: _with_hidden_rate(plan, plan.learning_rate, WEIGHT_DECAY if kind == "decayed" else 0.0)(network)
         for kind, network in networks.items()
     }
-    fits = [fit(network, rows, plan, lambda _, kind=kind: optimizers[kind]) for kind, network in networks.items()]
+    fits = [fit(network, rows, plan, partial(_the, optimizers[kind])) for kind, network in networks.items()]
     shown, largest = spread_steps(plan.steps, 40), 0.0
     series: dict[str, list[float]] = {f"{what}_{kind}": [] for kind in networks for what in ("loss", "rate")}
     optimizers["grown"].param_groups[0]["lr"] = growing_rate(plan.learning_rate, WEIGHT_DECAY, 0)
@@ -125,7 +128,7 @@ def growing_rate(learning_rate: float, weight_decay: float, step: int) -> float:
     return learning_rate * (1 - learning_rate * weight_decay) ** -(2 * step + 1)
 
 
-def hidden_weights(network: nn.Sequential) -> list[nn.Parameter]:
+def hidden_weights(network: nn.Sequential) -> list[Tensor]:
     """The weights before normalization layers: of every linear layer but the last."""
     return [module.weight for module in network if isinstance(module, nn.Linear)][:-1]
 
@@ -145,9 +148,17 @@ def _with_hidden_rate(plan: Plan, rate: float, weight_decay: float = 0.0) -> Cal
         assert isinstance(network, nn.Sequential)
         hidden = hidden_weights(network)
         others = [parameter for parameter in network.parameters() if not any(parameter is each for each in hidden)]
-        groups = [{"params": hidden, "lr": rate, "weight_decay": weight_decay}, {"params": others}]
+        groups: list[dict[str, Any]] = [
+            {"params": hidden, "lr": rate, "weight_decay": weight_decay},
+            {"params": others},
+        ]
         return SGD(groups, lr=plan.learning_rate)
 
+    return optimizer
+
+
+def _the(optimizer: Optimizer, _network: nn.Module) -> Optimizer:
+    """One that is made already."""
     return optimizer
 
 

@@ -50,7 +50,7 @@ def test_batches_of_independent_values_are_off_by_one_over_the_root_of_their_siz
     layer = NormalizationLayer(
         "norm", eps=0, gamma=np.ones(400), beta=np.zeros(400), mean=np.zeros(400), variance=np.ones(400)
     )
-    batches = moments(*normal_rows(25 * 40, 400).split(25))
+    batches = moments(*torch.split(normal_rows(25 * 40, 400), 25))
 
     found = [Closeness.of(of_one_batch(batch), layer) for batch in batches]
 
@@ -63,7 +63,7 @@ def test_batches_of_independent_values_are_off_by_one_over_the_root_of_their_siz
 
 
 def test_algorithm_2_corrects_the_variance_that_batches_lack() -> None:
-    batches = moments(*normal_rows(2000, 50).split(4))
+    batches = moments(*torch.split(normal_rows(2000, 50), 4))
 
     estimate = by_algorithm_2(batches)
 
@@ -74,7 +74,7 @@ def test_algorithm_2_corrects_the_variance_that_batches_lack() -> None:
 def test_one_pass_takes_the_statistics_of_all_values() -> None:
     rows = normal_rows(24, 3)
 
-    estimate = in_one_pass(moments(*rows.split(4)))
+    estimate = in_one_pass(moments(*torch.split(rows, 4)))
 
     np.testing.assert_allclose(estimate.mean, rows.double().mean(dim=0), rtol=1e-12)
     np.testing.assert_allclose(estimate.variance, rows.double().var(dim=0, correction=0), rtol=1e-12)
@@ -83,7 +83,7 @@ def test_one_pass_takes_the_statistics_of_all_values() -> None:
 def test_only_the_first_layer_takes_in_the_same_whatever_the_batches() -> None:
     network, rows = build(mlp), normal_rows(24, 3)
 
-    small, whole = (batch_moments(network, rows.split(size)) for size in (4, 24))
+    small, whole = (batch_moments(network, torch.split(rows, size)) for size in (4, 24))
 
     one = {name: in_one_pass(found).variance for name, found in small.items()}
     other = {name: in_one_pass(found).variance for name, found in whole.items()}
@@ -108,7 +108,7 @@ def test_measuring_leaves_the_network_as_it_is() -> None:
     network = build(mlp).train()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
-    batch_moments(network, normal_rows(24, 3).split(4))
+    batch_moments(network, torch.split(normal_rows(24, 3), 4))
 
     assert network.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
@@ -140,7 +140,7 @@ def test_averages_of_another_momentum_are_those_that_a_layer_with_it_keeps() -> 
         layer.momentum = 0.3
 
     with TrackedAverages(network, [0.3, 0.9]) as averages, torch.no_grad():
-        for batch in normal_rows(24, 3).split(4):
+        for batch in torch.split(normal_rows(24, 3), 4):
             network(batch)
 
     for name, kept in read_moving_averages(network).items():

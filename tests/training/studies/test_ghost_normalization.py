@@ -14,7 +14,9 @@ def test_every_group_is_normalized_by_its_own_statistics() -> None:
     normalized = layer(rows)
 
     # sums over 4 rows in float32, in another order
-    torch.testing.assert_close(normalized, torch.cat([plain(group) for group in rows.split(4)]), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        normalized, torch.cat([plain(group) for group in torch.split(rows, 4)]), rtol=0, atol=1e-5
+    )
 
 
 def test_with_one_group_it_is_batch_normalization_and_so_are_its_gradients() -> None:
