@@ -1,6 +1,9 @@
 """This module is the study of internal covariate shift: the paper's Figure 1, and a definition by gradients beside it.
 
-bntrain study covariate-shift --data FOLDER --output docs/studies
+    bntrain study covariate-shift --data FOLDER --output docs/studies
+
+On MNIST it takes 5 minutes of CPU time.
+Distributions of inputs are more stable with normalization, and it learns sooner; by gradients there is as much shift.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from training.studies.input_shift import PERCENTILES, median_range, percentiles,
 from training.studies.intervals import mean_and_interval
 from training.studies.markdown import table
 from training.studies.networks import draw_gaussian, inputs_of, perceptron
-from training.studies.plots import BLUE, ORANGE, draw_seeds, label, panels, write_beside
+from training.studies.plots import BLUE, ORANGE, draw_seeds, label, panels, scale_by_logarithm, write_beside
 from training.studies.results import Outcome, Results, rounded
 from training.studies.study import Shown, Study, plot
 
@@ -83,7 +86,6 @@ def _means(values: Sequence[float]) -> list[float]:
 
 def show(results: Results) -> Shown:
     """Figure 1 of the paper, the gradients, and a table of both."""
-    layers = range(1, len(WIDTHS) + 2)
     header = ["", "with", "without"]
     rows = [
         ["test accuracy at the end, %", *_both(results, "accuracy", scale=100)],
@@ -92,8 +94,8 @@ def show(results: Results) -> Shown:
         ["widest over narrowest, from 1 % of the steps on", *_both(results, "late_width_ratio")],
     ]
     for name, says in (("cosine", "cosine of both gradients"), ("relative", "distance of both over the first's norm")):
-        rows += [[f"{says}, layer {layer}", *_both(results, f"{name}_{layer}", digits=3)] for layer in layers]
-    rows += [[f"distance, layer {layer}", *_both(results, f"distance_{layer}", digits=5)] for layer in layers]
+        rows += [[f"{says}, layer {layer}", *_both(results, f"{name}_{layer}", digits=3)] for layer in SHOWN_LAYERS]
+    rows += [[f"distance, layer {layer}", *_both(results, f"distance_{layer}", digits=3)] for layer in SHOWN_LAYERS]
     says = (
         "Test accuracy over steps, and percentiles of the input of a sigmoid of the last hidden layer over steps, "
         "with and without batch normalization"
@@ -132,7 +134,8 @@ def _figure_1(results: Results) -> Figure:
         letter = "c" if normalized else "b"
         label(axis, f"{letter}  Input of a last sigmoid, {name}", "step", "percentiles over test rows")
     for axis in (accuracies, without, with_):
-        axis.set_xscale("log")
+        scale_by_logarithm(axis, x=True)
+    accuracies.set_ylim(0, 100)
     low, high = (pick(axis.get_ylim()[i] for axis in (without, with_)) for i, pick in ((0, min), (1, max)))
     for axis in (without, with_):
         axis.set_ylim(low, high)
@@ -152,6 +155,8 @@ def _gradients(results: Results) -> Figure:
                     name=name,
                     colour=colour,
                 )
+            axis.set_ylim(0, 1.05)
+            axis.xaxis.set_major_formatter("{x:,g}")
             label(axis, f"Layer {layer}", "step", says)
     return figure
 
@@ -189,6 +194,21 @@ with the one that it would have been told if the layers before it had made their
 (`training/studies/gradient_shift.py`).
 """,
     verdict="""
+**Held: distributions are more stable.** Over the fit a unit's median ranges eight times as far without normalization
+as with it, measured in its width; from one percent of the steps on it is four times as far.
+
+**Held, at the start: training is faster.** Without, nothing is learned for the first hundred steps, in which the
+inputs of the last layer drift as one; 90 % take 1,200 to 1,450 steps rather than 350 to 530. Then the difference is
+gone: both pass 95 % together, after 3,200 to 4,000 steps. At the end the normalized network is ahead again, by half a
+percent.
+
+**Not quite: they are not stable.** With normalization the inputs widen all through the fit, nearly three times in the
+unit shown, for the scale is learned.
+
+**Not held: there is no less covariate shift by gradients.** Relative to a layer's gradient, what it was told is as
+much out of date with normalization as without, by three to four fifths of its norm; in absolute terms it is more. Only
+the direction is kept a little better. So stable distributions and gradients that stay true are two things, and here
+normalization brings the first.
 """,
     later="""
 - Santurkar, Tsipras, Ilyas & Madry (2018), "How Does Batch Normalization Help Optimization?", arXiv 1805.11604: a VGG

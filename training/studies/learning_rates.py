@@ -1,6 +1,9 @@
 """This module is the study of higher learning rates: accuracy and divergence over three and a half decades.
 
-bntrain study learning-rates --data FOLDER --output docs/studies
+    bntrain study learning-rates --data FOLDER --output docs/studies
+
+On MNIST it takes 5 minutes of CPU time.
+With normalization a network bears ten times the learning rate, and takes half the steps to 96 %.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from training.studies.fitting import Plan, accuracy, fit
 from training.studies.intervals import mean_and_interval
 from training.studies.markdown import table
 from training.studies.networks import draw_gaussian, perceptron
-from training.studies.plots import BLUE, ORANGE, draw_seeds, label, panels, write_beside
+from training.studies.plots import BLUE, ORANGE, draw_seeds, label, panels, scale_by_logarithm, write_beside
 from training.studies.results import Outcome, Results, Value
 from training.studies.study import Shown, Study, plot
 
@@ -86,7 +89,7 @@ def _figure(results: Results) -> Figure:
     for normalized, name, colour in NETWORKS:
         by_rate = [results.figures("accuracy", normalized=normalized, learning_rate=rate) for rate in rates]
         seeds = [[100 * value for value in seed] for seed in zip(*by_rate, strict=True)]
-        draw_seeds(accuracies, rates, seeds, name=name, colour=colour, name_at=-2 if normalized else -3)
+        draw_seeds(accuracies, rates, seeds, name=name, colour=colour)
         for rate in rates:
             found = results.figures("steps_to_target", normalized=normalized, learning_rate=rate)
             steps.plot([rate] * len(found), found, "o", color=colour, markersize=3)
@@ -98,7 +101,7 @@ def _figure(results: Results) -> Figure:
     accuracies.set_ylim(0, 100)
     steps.set_ylim(0, results.run.steps)
     for axis in (accuracies, steps):
-        axis.set_xscale("log")
+        scale_by_logarithm(axis, x=True)
         axis.set_xlim(rates[0] / 1.5, rates[-1] * 1.5)
     label(accuracies, "Accuracy at the end", "learning rate", "test accuracy, %")
     label(steps, f"Steps to {100 * TARGET:.0f} % test accuracy", "learning rate", "steps")
@@ -127,6 +130,17 @@ pixels; Glorot's weights, the same for both; batches of {BATCH_ROWS} rows, the s
 constant learning rate, without momentum or decay.
 """,
     verdict="""
+**Held: it bears about ten times the learning rate.** Up to 0.3 both networks learn. At 1 and at 3 the one without
+ends in infinities within 50 steps, with every seed; the one with normalization learns there nearly as well as at its
+best.
+
+**Held: the higher rates pay, and only so far.** With normalization, 96 % are reached in about half of the steps, from
+0.1 to 1 alike; a rate of 3 is slower again. At the rates that both bear the normalized network is ahead too, so that
+not all of its gain is the learning rate.
+
+**Not held: that there is no limit.** At 10 the network with normalization fails as well. Its loss stays finite: it
+just never leaves a guess. The gain is a factor of about ten, not the freedom from choosing a rate. That of the paper,
+14 times fewer steps for Inception, is not seen on a perceptron of this size: it is a factor of two.
 """,
     later="""
 - Bjorck, Gomes, Selman & Weinberger (2018), "Understanding Batch Normalization", arXiv 1806.02375: at low learning

@@ -6,13 +6,17 @@ of Okabe & Ito, which people who see fewer of them can tell apart too.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
+from matplotlib.ticker import NullLocator
 
 from training.studies.intervals import half_width
 
@@ -21,8 +25,10 @@ BLUE, ORANGE, GREEN, PURPLE = COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b86a
 
 GREY = "#7a7a7a"
 _PANEL_INCHES = (3.6, 2.9)
+_NAME_POINTS = 10
 _STYLE: Any = {
     "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.edgecolor": GREY,
@@ -60,37 +66,71 @@ def label(axis: Axes, title: str, x: str, y: str) -> None:
 
 
 def draw_seeds(
-    axis: Axes, x: Sequence[float], seeds: Sequence[Sequence[float]], *, name: str, colour: str, name_at: int = -1
+    axis: Axes,
+    x: Sequence[float],
+    seeds: Sequence[Sequence[float]],
+    *,
+    name: str,
+    colour: str,
+    logarithmic: bool = False,
 ) -> None:
-    """The mean over seeds as a line with its name beside it, the interval of 95 % as a band around it.
+    """The mean over seeds as a line with its name at its end, the interval of 95 % as a band around it.
 
     Args:
         axis: Where to.
         x: The points.
         seeds: The values at the points, one sequence a seed.
-        name: Beside the line; none if empty.
+        name: Beside the end of the line; none if empty.
         colour: Of line, band and name.
-        name_at: Beside which point; the last one, unless another line ends there too.
+        logarithmic: Mean and interval are of the logarithms, as a logarithmic axis wants them.
     """
-    points = list(zip(*seeds, strict=True))
-    means = [sum(values) / len(values) for values in points]
-    axis.plot(x, means, color=colour)
+    into, back = (math.log, math.exp) if logarithmic else (float, float)
+    points = [[into(value) for value in values] for values in zip(*seeds, strict=True)]
+    means = [fmean(values) for values in points]
+    axis.plot(x, [back(mean) for mean in means], color=colour)
     if len(seeds) > 1:
         widths = [half_width(values) for values in points]
-        low, high = ([m + sign * w for m, w in zip(means, widths, strict=True)] for sign in (-1, 1))
+        low, high = ([back(m + sign * w) for m, w in zip(means, widths, strict=True)] for sign in (-1, 1))
         axis.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
-    write_beside(axis, x[name_at], means[name_at], name, colour)
+    write_beside(axis, x[-1], back(means[-1]), name, colour)
 
 
 def write_beside(axis: Axes, x: float, y: float, name: str, colour: str) -> None:
-    """A name to the right of a point; no legend is to be looked up."""
+    """A name to the right of a point; no legend is to be looked up. Names that would overlap are moved apart."""
     if name:
         axis.annotate(name, (x, y), xytext=(4, 0), textcoords="offset points", color=colour, va="center")
+
+
+def scale_by_logarithm(axis: Axes, *, x: bool = False, y: bool = False) -> None:
+    """A logarithmic axis, or both: one tick a decade, its number written out."""
+    if x:
+        axis.set_xscale("log")
+    if y:
+        axis.set_yscale("log")
+    for scaled in [axis.xaxis] * x + [axis.yaxis] * y:
+        scaled.set_minor_locator(NullLocator())
+        scaled.set_major_formatter("{x:,g}")
 
 
 def save_svg(figure: Figure, path: Path) -> None:
     """Write a figure; without a date, so that the same results give the same file."""
     with mpl.rc_context(_STYLE):
+        _part_names(figure)
         figure.savefig(path, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     # matplotlib ends some lines in blanks
     path.write_text("\n".join(line.rstrip() for line in path.read_text().splitlines()) + "\n")
+
+
+def _part_names(figure: Figure) -> None:
+    """Move names up where they would be written over the one below."""
+    figure.draw_without_rendering()  # only then it is known where points are
+    apart = _NAME_POINTS * figure.dpi / 72
+    for axis in figure.axes:
+        names = [text for text in axis.texts if isinstance(text, Annotation)]
+        places = {id(name): axis.transData.transform(name.xy) for name in names}
+        lowest: dict[int, float] = {}
+        for name in sorted(names, key=lambda name: float(places[id(name)][1])):
+            x, y = (float(place) for place in places[id(name)])
+            moved = max(y, lowest.get(round(x), -math.inf) + apart)
+            name.set_position((4, (moved - y) * 72 / figure.dpi))
+            lowest[round(x)] = moved

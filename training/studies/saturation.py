@@ -1,6 +1,9 @@
 """This module is the study of saturating nonlinearities: deep networks of sigmoids and of tanh, and who is saturated.
 
-bntrain study saturation --data FOLDER --output docs/studies
+    bntrain study saturation --data FOLDER --output docs/studies
+
+On MNIST it takes 3 minutes of CPU time.
+With normalization all of them learn. Without, tanh may get stuck in saturation; sigmoids fail by vanishing gradients.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from training.studies.fitting import Plan, accuracy, fit
 from training.studies.intervals import mean_and_interval
 from training.studies.markdown import table
 from training.studies.networks import draw_gaussian, inputs_of, perceptron
-from training.studies.plots import BLUE, ORANGE, draw_seeds, label, panels
+from training.studies.plots import BLUE, ORANGE, draw_seeds, label, panels, scale_by_logarithm
 from training.studies.results import Outcome, Results, Value, rounded
 from training.studies.study import Shown, Study, plot
 
@@ -128,6 +131,7 @@ def _saturated(results: Results) -> Figure:
             chosen["learning_rate"] = best_rate(results, **chosen)
             shares = [[100 * share for share in seed] for seed in results.series("saturated_at_end", **chosen)]
             draw_seeds(axis, range(1, len(WIDTHS) + 1), shares, name=name, colour=colour)
+        axis.set_ylim(0, 100)
         label(axis, f"{kind}, {scale:g} times Glorot's weights", "hidden layer", "saturated at the end, %")
     return figure
 
@@ -140,8 +144,8 @@ def _gradients(results: Results) -> Figure:
             norms = results.series(
                 "gradients_at_start", nonlinearity=kind, scale=scale, normalized=normalized, learning_rate=rate
             )
-            draw_seeds(axis, range(1, len(WIDTHS) + 2), norms, name=name, colour=colour)
-        axis.set_yscale("log")
+            draw_seeds(axis, range(1, len(WIDTHS) + 2), norms, name=name, colour=colour, logarithmic=True)
+        scale_by_logarithm(axis, y=True)
         label(axis, f"{kind}, {scale:g} times Glorot's weights", "layer", "norm of the first gradient")
     return figure
 
@@ -175,6 +179,20 @@ normalization; weights from Glorot's Gaussian, or {SCALES[1]:g} times as large, 
 {LEARNING_RATES[1]:g}.
 """,
     verdict="""
+**Held: saturating nonlinearities can be used.** With normalization every network learns, to 92 % and more: sigmoid or
+tanh, whatever the scale of its weights and at both learning rates. Few units are saturated, before the fit and after
+it. The scale of the first weights makes no difference at the start, as it can't.
+
+**Held for tanh: without, it gets stuck in saturated modes.** At the higher learning rate, or with large weights, most
+units end up saturated, almost all in the worst case, and accuracy is that of a guess or far behind.
+
+**Not held for sigmoids: saturation is not what stops them.** With Glorot's weights and the lower learning rate, the
+network without normalization never leaves a guess, though next to none of its units is saturated. The first gradients
+tell why: from the last layer to the first they shrink some four to five times a layer, to less than a ten-thousandth.
+With weights four times as large they do not, and that network learns, to about 90 %, with a sixth of its units
+saturated and more. What normalization brings here is the size of gradients.
+
+**Not needed: with tanh, Glorot's weights and a moderate learning rate.** There both networks are equally accurate.
 """,
     later="""
 - Glorot & Bengio (2010), "Understanding the difficulty of training deep feedforward neural networks": before

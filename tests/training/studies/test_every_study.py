@@ -18,7 +18,7 @@ def test_a_study_measures_digits_and_writes_its_page_its_plots_and_its_results(n
     code = main(["study", name, *SMALL, "--output", str(tmp_path)])
 
     page = (tmp_path / f"{name}.md").read_text()
-    linked = set(re.findall(r"\]\(([^:)]+)\)", page))
+    linked = set(re.findall(r"\]\(([^:)]+\.(?:svg|jsonl))\)", page))
     results = read_results(tmp_path / f"{name}.jsonl")
     assert code == 0
     assert {path.name for path in tmp_path.iterdir()} == linked | {f"{name}.md"}

@@ -26,7 +26,7 @@ def stepped(normalized: bool, learning_rate: float = 0.5) -> tuple[nn.Sequential
 
 def gradient(network: nn.Sequential, layer: int) -> Tensor:
     loss = functional.cross_entropy(network(VALUES), LABELS)
-    return torch.autograd.grad(loss, network[layer].weight)[0]
+    return torch.autograd.grad(loss, network.get_parameter(f"{layer}.weight"))[0]
 
 
 @pytest.mark.parametrize("normalized", [True, False])

@@ -29,8 +29,8 @@ def test_weights_have_the_deviation_that_is_asked_for_or_glorots(deviation: floa
 
     draw_gaussian(network, deviation, seed=0)
 
-    assert float(network[1].weight.std()) == pytest.approx(expected, rel=0.01)  # of 240,000 values
-    assert float(network[1].bias.abs().max()) == 0
+    assert network.get_parameter("1.weight").std().item() == pytest.approx(expected, rel=0.01)  # of 240,000 values
+    assert network.get_parameter("1.bias").abs().max().item() == 0
 
 
 def test_what_layers_take_is_seen_and_running_statistics_stay() -> None:

@@ -12,8 +12,8 @@ def identity_network(nonlinearity: type[nn.Module]) -> nn.Sequential:
     """Its only nonlinearity takes the rows as they are."""
     network = perceptron(1, (1,), nonlinearity, normalized=False, num_classes=2)
     with torch.no_grad():
-        network[1].weight.fill_(1)
-        network[1].bias.fill_(0)
+        network.get_parameter("1.weight").fill_(1)
+        network.get_parameter("1.bias").fill_(0)
     return network
 
 
@@ -44,7 +44,7 @@ def test_gradients_through_saturated_units_vanish_and_running_statistics_stay() 
 
     alive = gradient_norms(network, values, labels)
     with torch.no_grad():
-        network[5].bias.fill_(200)  # what the second sigmoid takes is far out
+        network.get_parameter("5.bias").fill_(200)  # what the second sigmoid takes is far out
     dead = gradient_norms(network, values, labels)
 
     assert len(alive) == 3
