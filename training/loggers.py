@@ -78,12 +78,12 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Write an epoch's line; epochs count from 1."""
+        """Write an epoch's line; Lightning counts epochs and steps from 0, the file from 1."""
         values = dict(metrics)
         epoch = int(values.pop("epoch")) + 1
         if self._rows is None:
             self._rows = {number: row for number, row in self._read().items() if number < epoch}
-        row = self._rows.setdefault(epoch, {"epoch": str(epoch), "step": str(step)})
+        row = self._rows.setdefault(epoch, {"epoch": str(epoch), "step": str((step or 0) + 1)})
         row.update({name: repr(float(value)) for name, value in values.items()})
         self._write(self._rows)
 

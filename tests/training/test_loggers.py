@@ -19,7 +19,7 @@ def test_every_epoch_has_a_line_with_what_was_measured(tmp_path: Path) -> None:
     figures = fit(network(), splits(), recipe(epochs=3), loggers=make_loggers([], tmp_path))
 
     found = lines(tmp_path / "metrics.csv")
-    assert [line["epoch"] for line in found] == ["1", "2", "3"]
+    assert [(line["epoch"], line["step"]) for line in found] == [("1", "3"), ("2", "6"), ("3", "9")]
     assert found[0].keys() == {
         "epoch", "step", "train_loss", "validation_loss", "validation_accuracy", "learning_rate",
     }  # fmt: skip
@@ -45,7 +45,7 @@ def test_what_is_measured_of_one_epoch_comes_on_one_line(tmp_path: Path) -> None
     log.log_metrics({"epoch": 0, "loss": 1.0}, step=3)
     log.log_metrics({"epoch": 0, "accuracy": 0.5}, step=3)
 
-    assert lines(log.path) == [{"epoch": "1", "step": "3", "loss": "1.0", "accuracy": "0.5"}]
+    assert lines(log.path) == [{"epoch": "1", "step": "4", "loss": "1.0", "accuracy": "0.5"}]
 
 
 def test_tensorboard_writes_events_of_the_same_figures(tmp_path: Path) -> None:
