@@ -191,6 +191,13 @@ with the one that it would have been told if the layers before it had made their
     verdict="""
 """,
     later="""
+- Santurkar, Tsipras, Ilyas & Madry (2018), "How Does Batch Normalization Help Optimization?", arXiv 1805.11604: a VGG
+  with noise of changing mean and variance behind each normalization, whose inputs are less stable than without any,
+  is fitted as fast as with plain normalization; and by gradients, networks with normalization have as much shift or
+  more. "Such distributional stability of layer inputs has little to do with the success of BatchNorm." They find that
+  the loss becomes smoother instead, which other normalizations do too.
+- Bjorck, Gomes, Selman & Weinberger (2018), "Understanding Batch Normalization", arXiv 1806.02375, trace the gain to
+  the learning rates that a network bears; see [higher learning rates](learning-rates.md).
 """,
     steps=20_000,
     seeds=3,

@@ -59,15 +59,18 @@ def label(axis: Axes, title: str, x: str, y: str) -> None:
     axis.set_ylabel(y)
 
 
-def draw_seeds(axis: Axes, x: Sequence[float], seeds: Sequence[Sequence[float]], *, name: str, colour: str) -> None:
-    """The mean over seeds as a line with its name at its end, the interval of 95 % as a band around it.
+def draw_seeds(
+    axis: Axes, x: Sequence[float], seeds: Sequence[Sequence[float]], *, name: str, colour: str, name_at: int = -1
+) -> None:
+    """The mean over seeds as a line with its name beside it, the interval of 95 % as a band around it.
 
     Args:
         axis: Where to.
         x: The points.
         seeds: The values at the points, one sequence a seed.
-        name: Beside the end of the line; none if empty.
+        name: Beside the line; none if empty.
         colour: Of line, band and name.
+        name_at: Beside which point; the last one, unless another line ends there too.
     """
     points = list(zip(*seeds, strict=True))
     means = [sum(values) / len(values) for values in points]
@@ -76,15 +79,13 @@ def draw_seeds(axis: Axes, x: Sequence[float], seeds: Sequence[Sequence[float]],
         widths = [half_width(values) for values in points]
         low, high = ([m + sign * w for m, w in zip(means, widths, strict=True)] for sign in (-1, 1))
         axis.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
-    write_beside(axis, x[-1], means[-1], name, colour)
+    write_beside(axis, x[name_at], means[name_at], name, colour)
 
 
-def write_beside(axis: Axes, x: float, y: float, name: str, colour: str, *, points_up: float = 0) -> None:
-    """A name to the right of a point, where the eye ends up; no legend is to be looked up."""
+def write_beside(axis: Axes, x: float, y: float, name: str, colour: str) -> None:
+    """A name to the right of a point; no legend is to be looked up."""
     if name:
-        axis.annotate(
-            name, (x, y), xytext=(4, points_up), textcoords="offset points", color=colour, va="center", clip_on=False
-        )
+        axis.annotate(name, (x, y), xytext=(4, 0), textcoords="offset points", color=colour, va="center")
 
 
 def save_svg(figure: Figure, path: Path) -> None:

@@ -177,6 +177,16 @@ normalization; weights from Glorot's Gaussian, or {SCALES[1]:g} times as large, 
     verdict="""
 """,
     later="""
+- Glorot & Bengio (2010), "Understanding the difficulty of training deep feedforward neural networks": before
+  normalization, the same two failures. A sigmoid's mean of 1/2 drives the last hidden layer into saturation, which
+  networks of some depth do not leave; and with each layer gradients shrink or grow by a factor that the first weights
+  set, which is what Glorot's deviation is made for.
+- Pennington, Schoenholz & Ganguli (2017), "Resurrecting the sigmoid in deep learning through dynamical isometry",
+  arXiv 1711.04735: tanh networks with orthogonal first weights learn at great depth without any normalization, and
+  outdo rectifiers. Normalization is one way to use saturating nonlinearities, not the only one.
+- Yang et al. (2019), "A Mean Field Theory of Batch Normalization", arXiv 1902.08129: behind many normalized layers
+  without skip connections gradients explode at the start, and no choice of first weights or nonlinearity cures that.
+  Eight layers are too few to show it.
 """,
     steps=1000,
     seeds=3,
