@@ -33,7 +33,7 @@ A perceptron of {len(WIDTHS)} hidden layers of {WIDTHS[0]} rectifiers, on standa
 gradients whatever is normalized. Glorot's weights, gradient descent with a learning rate of {LEARNING_RATE:g}, as many
 steps for every size. The normalized network is then tested with each kind of statistics:
 
-- population: exact, over all training rows, layer by layer ([statistics](../statistics.md));
+- population: exact, over all training rows, layer by layer (`docs/statistics.md`);
 - one pass: PreciseBN, the mean and variance of what each layer takes in {ESTIMATED_ROWS:,} training rows, in batches
   of the same size, each normalized by its own statistics;
 - Algorithm 2: of the same batches, as the paper has it;
@@ -76,7 +76,7 @@ batches have many pixels a channel, these have a row.
 Wu & He (2018), "Group Normalization": on ImageNet batch normalization loses 10.6 points against group normalization at
 batches of 2. Ioffe (2017), "Batch Renormalization", corrects in the fit for what batches and moving averages differ by.
 
-What bntrain itself does after a fit is exact, layer by layer, see [statistics](../statistics.md).
+What bntrain itself does after a fit is exact, layer by layer, see `docs/statistics.md`.
 """,
     steps=600,
     seeds=3,

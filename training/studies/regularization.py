@@ -229,7 +229,7 @@ of {BATCH_ROWS} rows, the same for all; gradient descent with a learning rate of
 the rows that were fitted to and the test rows, in inference mode both.
 
 The noise of the statistics is changed by itself: of every batch of {BATCH_ROWS} rows, groups of 2 to {GROUPS[-1]} are
-normalized by their own mean and variance ([ghost batch normalization](../../training/studies/ghost_normalization.py)),
+normalized by their own mean and variance (ghost batch normalization, `training/studies/ghost_normalization.py`),
 on {NOISE_ROWS:,} rows; the gradient is of the whole batch throughout.
 """,
     verdict="""
@@ -262,7 +262,7 @@ Li et al. (2019), "Understanding the disharmony between Dropout and batch normal
 that moving averages keep under Dropout is not that of inference, the shift grows with depth and costs accuracy in deep
 networks; Dropout belongs behind the last normalization layer. The shift is here, its cost is not, in two layers; behind
 the last one there is no shift, a ratio of 1.00. Statistics that are estimated after the fit, without Dropout, as
-bntrain does ([statistics](../statistics.md)), have none of it anywhere.
+bntrain does (`docs/statistics.md`), have none of it anywhere.
 """,
     steps=1500,
     seeds=3,

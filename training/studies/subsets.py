@@ -153,7 +153,7 @@ Ioffe & Szegedy (2015), sections 3.1 and 3.2. Which subset is worth it, the pape
     setup=f"""
 A perceptron of {len(WIDTHS)} hidden layers of {WIDTHS[0]} sigmoids or rectifiers, on standardized pixels; Glorot's
 weights, the same for every subset; batches of {BATCH_ROWS} rows, the same for every subset; gradient descent with a
-learning rate of {LEARNING_RATE:g}. [`training/insert.py`](../../training/insert.py) puts the normalization layers where
+learning rate of {LEARNING_RATE:g}. `training/insert.py` puts the normalization layers where
 the subset says: on the pixels, each by itself; on the first or last hidden layer, on the first, third and fifth, on
 all; each before or after the nonlinearity.
 """,
@@ -187,7 +187,7 @@ usage of batch normalization and Dropout in the training of deep neural networks
 which is after the nonlinearity too. He et al. (2016), "Identity mappings in deep residual networks", normalize and
 rectify before the weights of every block, and train a thousand layers so.
 
-Where to normalize is a field of recipes here, see [training](../training.md#where-to-normalize).
+Where to normalize is a field of recipes here, see `docs/training.md`.
 """,
     steps=600,
     seeds=3,
