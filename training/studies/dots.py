@@ -18,7 +18,8 @@ def draw_dots(axis: Axes, seeds: Mapping[str, Sequence[float]], *, name: str, co
         seeds: The values by name, one a seed; a name with none has no dot.
         name: Of the dots, beside the last of them; none if empty.
         colour: Of dots, intervals and name.
-        lower: By how much of a line the dots are moved down, where several would cover each other.
+        lower: By how much of a line the dots are moved down, where several would cover each other; the name of those
+            that are moved up is above the last one.
     """
     for line, values in enumerate(seeds.values()):
         if values:
@@ -28,7 +29,12 @@ def draw_dots(axis: Axes, seeds: Mapping[str, Sequence[float]], *, name: str, co
     if name and drawn:
         line, values = drawn[-1]
         axis.annotate(
-            name, (fmean(values), line + lower), xytext=(0, -10), textcoords="offset points", color=colour, ha="center"
+            name,
+            (fmean(values), line + lower),
+            xytext=(0, 6 if lower < 0 else -12),
+            textcoords="offset points",
+            color=colour,
+            ha="center",
         )
     axis.set_yticks(range(len(seeds)), list(seeds))
     axis.set_ylim(len(seeds) - 0.3, -0.5)

@@ -23,6 +23,9 @@ from training.studies.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, draw_seeds
 from training.studies.results import Results, Value
 from training.studies.study import Shown, plot
 
+MOMENTUM_SIZES = (2, 32, 512)
+"""Batch sizes whose momenta the page tells; the results have all of them."""
+
 
 def show_mini_batches(results: Results, study: str) -> Shown:
     """Accuracy by batch size and statistics; how close each is; momentum; how many rows a pass takes."""
@@ -42,6 +45,7 @@ def show_mini_batches(results: Results, study: str) -> Shown:
             _accuracy(results, size, average_name(momentum)),
         ]
         for size in sizes
+        if size in MOMENTUM_SIZES
         for momentum in MOMENTA
     ]
     names = [*(pass_name(rows) for rows in PASS_ROWS), ONE_PASS, POPULATION]
@@ -104,7 +108,7 @@ def _accuracy_figure(results: Results) -> Figure:
             draw_seeds(axis, sizes, _seeds(results, "accuracy", name, 100), name="", colour=colour)
         axis.set_xscale("log", base=2)
     for position, (name, colour) in enumerate(shown.items()):
-        write_beside(axes[1], sizes[-1] * 1.5, 98 - 2 * position, name, colour)
+        write_beside(axes[1], sizes[-1], 92.5 - position, name, colour)
     axes[1].set_ylim(88, 99)
     label(axes[0], "Accuracy by the statistics used", "rows of a batch", "test accuracy, %")
     label(axes[1], "The same, closer", "rows of a batch", "test accuracy, %")
@@ -122,7 +126,7 @@ def _closeness_figure(results: Results) -> Figure:
     ratios.plot(sizes, [(size - 1) / size for size in sizes], ":", color=GREY)
     shifts.set_yscale("log")
     for position, (name, colour) in enumerate(shown.items()):
-        write_beside(ratios, sizes[-1] * 1.5, 1.6 - 0.2 * position, name, colour)
+        write_beside(ratios, sizes[-1], 2.0 - 0.15 * position, name, colour)
     for axis in (shifts, ratios):
         axis.set_xscale("log", base=2)
     label(shifts, "Shift in layer 1; dotted: 1/√m", "rows of a batch, m", "deviations")

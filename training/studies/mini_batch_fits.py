@@ -105,11 +105,13 @@ def some_batches(rows: Rows, count: int, plan: Plan) -> list[Tensor]:
 
 @torch.no_grad()
 def accuracy_by_batches(network: nn.Module, rows: Rows, plan: Plan) -> float:
-    """Share of rows that are put into their class, in whole batches of rows in random order."""
+    """Share of rows that are put into their class, in whole batches of rows in random order.
+
+    Where there are fewer rows than a batch has, they are one batch.
+    """
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(plan.seed))
-    batches = torch.split(order[: len(order) // plan.batch_rows * plan.batch_rows], plan.batch_rows)
-    if not batches[0].numel():
-        return float("nan")
+    size = min(plan.batch_rows, len(rows))
+    batches = torch.split(order[: len(rows) // size * size], size)
     right = [(network(rows.values[chosen]).argmax(dim=1) == rows.labels[chosen]).float().mean() for chosen in batches]
     return float(torch.stack(right).mean())
 

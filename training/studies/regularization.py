@@ -206,7 +206,8 @@ def _noise_figure(results: Results) -> Figure:
 
 
 READING = f"""Moving averages are of batches from which Dropout took its {100 * DROPPED:g} %; the population statistics
-are of the same rows without Dropout, as at inference. Everywhere else on this page the population's are used."""
+are of the same rows without Dropout, as at inference; the ratio is the mean over both layers. Everywhere else on this
+page the population's are used."""
 
 STUDY = Study(
     name="regularization",
@@ -228,12 +229,40 @@ of {BATCH_ROWS} rows, the same for all; gradient descent with a learning rate of
 the rows that were fitted to and the test rows, in inference mode both.
 
 The noise of the statistics is changed by itself: of every batch of {BATCH_ROWS} rows, groups of 2 to {GROUPS[-1]} are
-normalized by their own mean and variance ([ghost batch normalization](../../training/studies/ghost_normalization.py)),
+normalized by their own mean and variance (ghost batch normalization, `training/studies/ghost_normalization.py`),
 on {NOISE_ROWS:,} rows; the gradient is of the whole batch throughout.
 """,
     verdict="""
+Held:
+
+- The noise of the statistics regularizes. The fewer rows are normalized together, the narrower the gap of the loss:
+  0.195 at 64 rows, 0.164 at 8, 0.111 at 4. At 8 rows the test loss is the lowest and the accuracy the highest, 94.7 %
+  against 94.2 % at 64. With more noise than that the fit itself suffers, and at 2 rows nothing else is left.
+- Dropout can be removed. In the normalized network it narrows the gap further, 0.164 after 0.195 on 5,000 rows, but the
+  accuracy is no higher, 93.8 % against 94.2 %, and on all rows it costs 1.9 points in as many steps. Reduced to the
+  last hidden layer it neither helps nor harms on 5,000 rows, 94.4 %.
+
+Held not, or not shown:
+
+- With batches of 64 rows normalization regularizes weakly. On 5,000 rows the test loss is 0.198 with and 0.232
+  without, of which the intervals do not make sure; the accuracy is the same, and so is its gap, 5.8 and 5.7 points.
+- On all rows normalization is better on test rows, a loss of 0.098 against 0.120, because it fits faster: on training
+  rows it is as much ahead, and the gap is the same, 0.024 and 0.025.
+- Both together do not suffer from what Dropout does to the statistics. Moving averages see variances that are 1.16 of
+  what inference sees, the mean over two layers of which the first has no Dropout before it; but the accuracies by
+  either are the same.
 """,
     later="""
+Luo et al. (2019), "Towards understanding regularization in batch normalization": normalization by batches is, to first
+order, normalization by population statistics and a decay of gamma that weakens as batches grow. The noise above does
+so. Hoffer et al. (2017), "Train longer, generalize better", use small groups in large batches to narrow the gap, as
+here.
+
+Li et al. (2019), "Understanding the disharmony between Dropout and batch normalization by variance shift": the variance
+that moving averages keep under Dropout is not that of inference, the shift grows with depth and costs accuracy in deep
+networks; Dropout belongs behind the last normalization layer. The shift is here, its cost is not, in two layers; behind
+the last one there is no shift, a ratio of 1.00. Statistics that are estimated after the fit, without Dropout, as
+bntrain does (`docs/statistics.md`), have none of it anywhere.
 """,
     steps=1500,
     seeds=3,

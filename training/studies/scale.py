@@ -89,8 +89,37 @@ Ioffe & Szegedy (2015), section 3.3. The abstract says of it: "be less careful a
    that grows instead, and with neither.
 """,
     verdict="""
+Held:
+
+- The identities are exact. Without eps they hold in float64 to its last digits for factors from 1e-25 to 1e25, 7e-16 of
+  the output, and in float32 to 3e-7, from 1e-21 to 1e18; beyond that float32 can't hold the variance.
+- Over six orders of magnitude of the initial scale the network with normalization always trains; the one without does
+  so from two of the seven scales, 0.1 and 1, and stays with a guess, or ends in infinities, from the others.
+- "Larger weights lead to smaller gradients, and Batch Normalization will stabilize the parameter growth": weights of a
+  thousandth of Glorot's grow 400 times, those of a thousand times do not move, 3e-6 of themselves.
+
+Held not:
+
+- With the eps that every library adds, 1e-5, the identities hold from a factor of about 0.1 on alone. Weights of which
+  the values have a variance near eps or below it are scaled: the output departs by eps / (2 a² variance), which is all
+  of it at 1e-4.
+- That initialization does not matter. Accuracy falls from 96.7 % to 80 % at 100 times Glorot's weights: the step that
+  is made is the gradient of W, divided by a, in weights that are a times as large, so the learning rate that counts is
+  a² times as small. Where the rate is multiplied by a², all seven scales are one network, and all give 96.7 %. Small
+  weights make the rate that counts so large that the first steps throw them far out; eps, which breaks the identities,
+  dampens that: at a thousandth it gives 96.7 %, and an eps of 1e-12 only 86 %.
 """,
     later="""
+Van Laarhoven (2017), "L2 regularization versus batch and weight normalization": nothing is seen of the scale of weights
+that are normalized, so weight decay does not regularize them; it raises the effective learning rate, the rate over the
+squared norm. Hoffer et al. (2018), "Norm matters", say the same. Arora, Li & Lyu (2019), "Theoretical analysis of auto
+rate-tuning by batch normalization", show that with any fixed rate gradient descent on such weights converges, since
+their norm grows until the rate that counts fits; that is what the small weights do here.
+
+Li & Arora (2020), "An exponential learning rate schedule for deep learning": weight decay can be replaced by a rate
+that grows exponentially. It can: over 1,000 steps the losses of both differ by less than 1e-14 of themselves, while
+the rate grows more than sevenfold. What reads as regularization in a recipe is a schedule of learning rates, and who
+raises the learning rate of a normalized network by k should know that weights k^(1/2) times as large would undo it.
 """,
     steps=1000,
     seeds=3,

@@ -153,13 +153,41 @@ Ioffe & Szegedy (2015), sections 3.1 and 3.2. Which subset is worth it, the pape
     setup=f"""
 A perceptron of {len(WIDTHS)} hidden layers of {WIDTHS[0]} sigmoids or rectifiers, on standardized pixels; Glorot's
 weights, the same for every subset; batches of {BATCH_ROWS} rows, the same for every subset; gradient descent with a
-learning rate of {LEARNING_RATE:g}. [`training/insert.py`](../../training/insert.py) puts the normalization layers where
+learning rate of {LEARNING_RATE:g}. `training/insert.py` puts the normalization layers where
 the subset says: on the pixels, each by itself; on the first or last hidden layer, on the first, third and fifth, on
 all; each before or after the nonlinearity.
 """,
     verdict="""
+The paper says that a subset may be chosen, and on which side to normalize; it measures neither.
+
+Held:
+
+- Any subset of hidden layers can be normalized, and is no worse than none. Rectifiers train without, to 94.4 %; every
+  other layer is enough for what all of them give, 95.8 %.
+- Where a network does not train, which layers are normalized matters more than how many. Six layers of sigmoids stay
+  with a guess, 9.8 %, and do so still if the pixels or the first layer are normalized; with the last layer alone they
+  reach 92.5 to 93.4 %.
+
+Held not:
+
+- Before the nonlinearity is not the better side. For sigmoids after it is better with every subset that trains: by 0.8
+  points for the last layer, 2.7 for all, 4.7 for every other one, and all layers after reach a loss of 0.4 in 150 steps
+  instead of 400. For rectifiers the intervals do not tell the sides apart.
+- Normalizing the pixels, each by itself, gives nothing beyond standardizing all of them by one mean and one variance,
+  which every network here has: 94.0 % and 94.4 % with rectifiers, a guess with sigmoids.
+
+One reason may be that a sigmoid gives values around 0.5, whatever is normalized before it; the next layer takes inputs
+that have a common sign. After it their mean is 0, which LeCun et al. (1998), "Efficient BackProp", section 4.3, ask
+for.
 """,
     later="""
+Mishkin, Sergievskiy & Matas (2017), "Systematic evaluation of convolution neural network advances on the ImageNet",
+compare both sides on a small CaffeNet and find after the nonlinearity better. Chen et al. (2019), "Rethinking the
+usage of batch normalization and Dropout in the training of deep neural networks", argue for right before the weights,
+which is after the nonlinearity too. He et al. (2016), "Identity mappings in deep residual networks", normalize and
+rectify before the weights of every block, and train a thousand layers so.
+
+Where to normalize is a field of recipes here, see `docs/training.md`.
 """,
     steps=600,
     seeds=3,

@@ -1,5 +1,3 @@
-import math
-
 import torch
 from torch import nn
 
@@ -32,8 +30,12 @@ def test_rows_are_tested_in_whole_batches_of_the_size_that_was_fitted_to() -> No
     assert share == 1
 
 
-def test_there_is_no_accuracy_without_a_whole_batch() -> None:
-    assert math.isnan(accuracy_by_batches(OfItsBatch(64), ROWS, Plan(1, 64, 0.1)))
+def test_fewer_rows_than_a_batch_are_tested_in_one() -> None:
+    labels = (ROWS.values[:, 0] > 0).long()
+
+    share = accuracy_by_batches(OfItsBatch(50), Rows(ROWS.values, labels), Plan(1, 64, 0.1))
+
+    assert share == 1
 
 
 def test_batches_to_estimate_by_are_whole_and_repeat_no_row() -> None:
