@@ -6,7 +6,9 @@ after it, so that the file is that of a fit that was never interrupted.
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import os
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -16,6 +18,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from models.durable import replace_file
 from training.errors import RecipeError
 
 LOGGERS = ("tensorboard", "mlflow")
@@ -95,10 +98,10 @@ class MetricsFile(Logger):
 
     def _write(self, rows: Mapping[int, Mapping[str, str]]) -> None:
         columns = dict.fromkeys(column for row in rows.values() for column in row)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_suffix(".new")
-        with draft.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(columns))
-            writer.writeheader()
-            writer.writerows(rows.values())
-        draft.replace(self.path)
+        lines = io.StringIO(newline="")
+        writer = csv.DictWriter(lines, list(columns))
+        writer.writeheader()
+        writer.writerows(rows.values())
+        with contextlib.suppress(OSError):  # a full disk ends no fit; the next epoch writes all lines
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(self.path, lines.getvalue().encode())

@@ -49,20 +49,20 @@ def estimate_population_statistics(network: nn.Module, batches: Sequence[Tensor]
     Raises:
         StatisticsError: If there are no rows, a layer is used twice in a pass, or its input is not finite.
     """
-    rows = sum(len(batch) for batch in batches)
-    if rows == 0:
+    if not len(batches) or not len(batches[0]):
         raise StatisticsError("population statistics: expected at least one row, got none")
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
         with torch.no_grad():
             layers = normalization_layers(network)
-            for name in _order_of_use(network, layers, batches[0]):
-                _estimate(network, name, layers[name], batches)
+            counts = [
+                _estimate(network, name, layers[name], batches) for name in _order_of_use(network, layers, batches[0])
+            ]
     finally:
         for module, training in modes.items():
             module.training = training
-    return rows
+    return counts[0] if counts else sum(map(len, batches))
 
 
 class _Reached(Exception):
@@ -87,8 +87,9 @@ def _order_of_use(network: nn.Module, layers: dict[str, _BatchNorm], batch: Tens
     return order
 
 
-def _estimate(network: nn.Module, name: str, layer: _BatchNorm, batches: Iterable[Tensor]) -> None:
-    moments = Moments.empty(layer.num_features)
+def _estimate(network: nn.Module, name: str, layer: _BatchNorm, batches: Iterable[Tensor]) -> int:
+    """Estimate one layer, and say by how many rows."""
+    moments, rows = Moments.empty(layer.num_features), 0
 
     def observe(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         nonlocal moments
@@ -98,6 +99,7 @@ def _estimate(network: nn.Module, name: str, layer: _BatchNorm, batches: Iterabl
     handle = layer.register_forward_pre_hook(observe)
     try:
         for batch in batches:
+            rows += len(batch)
             try:
                 network(batch)
             except _Reached:
@@ -112,3 +114,4 @@ def _estimate(network: nn.Module, name: str, layer: _BatchNorm, batches: Iterabl
     assert layer.running_var is not None
     layer.running_mean.copy_(mean)
     layer.running_var.copy_(variance)
+    return rows

@@ -97,7 +97,7 @@ class IdxFiles(BaseModel):
         folder = existing_folder(self.folder)
         return {
             part: IdxPair(
-                values=_mnist_file(folder, f"{prefix}-images", 3), labels=_mnist_file(folder, f"{prefix}-labels", 1)
+                values=mnist_file(folder, f"{prefix}-images", 3), labels=mnist_file(folder, f"{prefix}-labels", 1)
             )
             for part, prefix in PREFIXES.items()
         }
@@ -138,7 +138,12 @@ def _uncompressed(path: Path) -> bytes:
         raise DataError(f"{path}: expected a file that can be read and uncompressed whole: {error}") from error
 
 
-def _mnist_file(folder: Path, stem: str, axes: int) -> Path:
+def mnist_file(folder: Path, stem: str, axes: int) -> Path:
+    """One of MNIST's files, by how its name begins: ``train-images`` has three axes, ``train-labels`` one.
+
+    Raises:
+        DataError: If it is not there, under any of the names that it goes by.
+    """
     names = [f"{stem}{dot}idx{axes}-ubyte{end}" for dot in "-." for end in ("", ".gz")]
     for name in names:
         if (folder / name).is_file():

@@ -1,40 +1,31 @@
 import gzip
+import struct
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
-from training.errors import StudyError
-from training.studies.data import load_study_data, read_idx
-
-WHOLE = bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6])
+from training.errors import DataError
+from training.studies.data import load_study_data
 
 
-@pytest.mark.parametrize("gzipped", [False, True])
-def test_an_idx_file_is_read_plain_or_gzipped(tmp_path: Path, gzipped: bool) -> None:
-    path = tmp_path / "some"
-    (tmp_path / "some.gz" if gzipped else path).write_bytes(gzip.compress(WHOLE) if gzipped else WHOLE)
+def test_mnist_is_read_from_its_four_files(tmp_path: Path) -> None:
+    for part, count in (("train", 3), ("t10k", 2)):
+        images = struct.pack(">BBBBIII", 0, 0, 8, 3, count, 2, 2) + bytes([0, 51, 102, 255] * count)
+        (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(images)
+        labels = struct.pack(">BBBBI", 0, 0, 8, 1, count) + bytes(range(count))
+        (tmp_path / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
 
-    array = read_idx(path)
+    data = load_study_data(str(tmp_path))
 
-    np.testing.assert_array_equal(array, [[1, 2, 3], [4, 5, 6]])
-
-
-@pytest.mark.parametrize("content", [b"", WHOLE[:-1], WHOLE + b"7", b"\x00\x00\x0d" + WHOLE[3:], WHOLE[:6]])
-def test_what_is_no_whole_idx_file_of_bytes_is_refused_by_its_name(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "some"
-    path.write_bytes(content)
-
-    with pytest.raises(StudyError, match=f"{path}: expected"):
-        read_idx(path)
+    torch.testing.assert_close(data.train.values, torch.tensor([[[[0, 0.2], [0.4, 1]]]]).repeat(3, 1, 1, 1))
+    assert data.train.labels.tolist() == [0, 1, 2]
+    assert len(data.test) == 2
 
 
-def test_a_gzipped_file_that_is_cut_off_is_refused_by_its_name(tmp_path: Path) -> None:
-    (tmp_path / "some.gz").write_bytes(gzip.compress(WHOLE)[:-10])
-
-    with pytest.raises(StudyError, match=f"{tmp_path / 'some'}: expected"):
-        read_idx(tmp_path / "some")
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="train-images-idx3-ubyte"):
+        load_study_data(str(tmp_path))
 
 
 def test_pixels_of_digits_are_from_0_to_1() -> None:
