@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Checkpoint
 
 from training.checkpoints import Checkpoints
 from training.data.batches import ShuffledBatches
 from training.interruption import Interrupted, Interruption
+from training.processes import rank
 from training.progress import steps_done
 from training.random_state import RandomState, read_random_state, set_random_state
 
@@ -72,10 +74,12 @@ class Checkpointing(Checkpoint):
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Begin the first step of this run where the last one left off."""
-        del trainer, pl_module
+        del pl_module
         self.keeping.interruption.listen()  # Lightning took SIGTERM for itself
         self._written = time.monotonic()
-        if self._random is not None:
+        if rank() != 0:
+            torch.manual_seed(hash((rank(), steps_done(trainer))))  # what it drops is no copy of what another one drops
+        elif self._random is not None:
             set_random_state(self._random)
 
     def on_train_batch_end(
