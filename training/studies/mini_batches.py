@@ -1,6 +1,9 @@
 """This module is the study of mini-batches: how well they tell the statistics, and by which to normalize at inference.
 
-bntrain study mini-batches --data FOLDER --output docs/studies
+    bntrain study mini-batches --data FOLDER --output docs/studies
+
+1.5 CPU minutes on MNIST, 3 seeds. Batches tell the statistics as well as samples of their size; Bessel's correction is
+right before the first layer alone; the ways to estimate differ in closeness, and from 8 rows on not in accuracy.
 """
 
 from __future__ import annotations

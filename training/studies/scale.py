@@ -1,6 +1,10 @@
 """This module is the study of scale: what a network makes of weights that are multiplied by a number.
 
-bntrain study scale --data FOLDER --output docs/studies
+    bntrain study scale --data FOLDER --output docs/studies
+
+5.4 CPU minutes on MNIST, 5 seeds. The identities hold to the last digit, but for eps. With normalization every initial
+scale trains, from 97 % down to 80 % where large weights make the effective learning rate small; without, two of seven
+do.
 """
 
 from __future__ import annotations
@@ -101,13 +105,14 @@ Held:
 Held not:
 
 - With the eps that every library adds, 1e-5, the identities hold from a factor of about 0.1 on alone. Weights of which
-  the values have a variance near eps or below it are scaled: the output departs by eps / (2 a² variance), which is all
-  of it at 1e-4.
-- That initialization does not matter. Accuracy falls from 96.7 % to 80 % at 100 times Glorot's weights: the step that
-  is made is the gradient of W, divided by a, in weights that are a times as large, so the learning rate that counts is
-  a² times as small. Where the rate is multiplied by a², all seven scales are one network, and all give 96.7 %. Small
-  weights make the rate that counts so large that the first steps throw them far out; eps, which breaks the identities,
-  dampens that: at a thousandth it gives 96.7 %, and an eps of 1e-12 only 86 %.
+  the values have a variance near eps or below it are scaled: the output departs by eps / (2 a² variance), which is
+  nearly all of it at 1e-4.
+- That initialization does not matter. Accuracy falls from 96.7 % to 80 % at 100 times Glorot's weights, where the
+  hidden weights hardly move and gamma, beta and the layer of logits learn alone. The step is the gradient of W divided
+  by a, in weights that are a times as large, so the learning rate that counts is a² times as small. Where the rate is
+  multiplied by a², all seven scales are one network, and all give 96.7 %. Small weights make the rate that counts so
+  large that the first steps throw them far out; eps, which breaks the identities, dampens that: at a thousandth it
+  gives 96.7 %, and an eps of 1e-12 only 85 %.
 """,
     later="""
 Van Laarhoven (2017), "L2 regularization versus batch and weight normalization": nothing is seen of the scale of weights
@@ -122,7 +127,7 @@ the rate grows more than sevenfold. What reads as regularization in a recipe is 
 raises the learning rate of a normalized network by k should know that weights k^(1/2) times as large would undo it.
 """,
     steps=1000,
-    seeds=3,
+    seeds=5,
     measure=measure,
     show=show,
 )

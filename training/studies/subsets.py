@@ -1,6 +1,9 @@
 """This module is the study of subsets: which activations are worth normalizing, on which side of the nonlinearity.
 
-bntrain study subsets --data FOLDER --output docs/studies
+    bntrain study subsets --data FOLDER --output docs/studies
+
+1.9 CPU minutes on MNIST, 3 seeds. Six layers of sigmoids learn with the last one normalized, and do not with the first;
+after the nonlinearity is the better side for sigmoids, and no worse for rectifiers.
 """
 
 from __future__ import annotations
