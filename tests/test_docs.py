@@ -79,7 +79,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
 
 
 def test_every_option_of_a_recipe_is_documented() -> None:
-    pages = [(ROOT / "docs" / name).read_text() for name in ("training.md", "fit.md")]
+    pages = [(ROOT / "docs" / name).read_text() for name in ("training.md", "fit.md", "data.md", "inserting.md")]
 
     words = set(re.findall(r"[a-z_]+", " ".join(pages)))
 

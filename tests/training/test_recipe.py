@@ -38,7 +38,7 @@ def test_every_committed_recipe_can_be_followed(name: str) -> None:
     network = build_network(recipe.network, recipe.arguments)
 
     assert recipe.name == name
-    assert recipe.data in DATA
+    assert not isinstance(recipe.data, str) or recipe.data in DATA
     assert sum(parameter.numel() for parameter in network.parameters()) > 0
 
 
