@@ -65,7 +65,7 @@ class Classifier(lightning.LightningModule):
             logits = self.network(values)
         loss = self._loss(logits, labels, self.recipe.label_smoothing)
         rows = len(labels)
-        self.train_totals += torch.stack((loss.detach() * rows, loss.new_full((), rows)))
+        self.train_totals.add_(torch.stack((loss.detach() * rows, loss.new_full((), rows))))
         return loss
 
     def validation_step(self, batch: Batch) -> None:
@@ -74,7 +74,7 @@ class Classifier(lightning.LightningModule):
         logits = self.network(values)
         rows, right = len(labels), (logits.argmax(dim=1) == labels).sum()
         loss = self._loss(logits, labels, 0.0)
-        self.validation_totals += torch.stack((loss * rows, loss.new_full((), rows), right))
+        self.validation_totals.add_(torch.stack((loss * rows, loss.new_full((), rows), right)))
 
     def on_validation_epoch_end(self) -> None:
         """Tell what the epoch was like: of its training steps, with weights that changed, and of the validation."""
@@ -95,6 +95,13 @@ class Classifier(lightning.LightningModule):
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:  # noqa: ANN401
         """Leave a batch that need not be moved as it is; to look through it would take as long as a small layer."""
         return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
+
+    def __setattr__(self, name: str, value: Any) -> None:  # noqa: ANN401
+        """Set an attribute; the one that Lightning sets twice a hook is spared torch's look for modules and tensors."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
 
     def _loss(self, logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
         """The mean over rows; torch's own mean is over weights, and as many rows elsewhere could have others."""
