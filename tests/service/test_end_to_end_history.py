@@ -16,7 +16,7 @@ from tests.service.observing import normal_rows, until
 from tests.service.running import DEADLINE_S, Server, command, over_socket
 
 WINDOW_ROWS = 32
-DEADLINE_MS = 2000
+DEADLINE_MS = 4000
 """Of every request; a database that is asked for a window has five seconds for that."""
 
 FLAGS = [
