@@ -6,12 +6,10 @@ misunderstand raises ``FORMAT_VERSION``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
 from pydantic import (
-    AfterValidator,
     AwareDatetime,
     BaseModel,
     Field,
@@ -25,8 +23,8 @@ from models.datatypes import Datatype
 from models.errors import BundleError
 from models.normalization import Normalization
 from models.recalibration import RecalibrationRecord
-from models.record import Record
-from models.standardization import StandardizationRecord
+from models.record import Arguments, Record, Sha256
+from models.training import TrainingRecord
 
 FORMAT_VERSION: Final = 3
 MANIFEST_FILE = "manifest.json"
@@ -42,19 +40,8 @@ FoldMode = Literal["fast", "complete"]
 MODEL_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
 
-def _finite(fields: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Refuse NaN and infinity at any depth, which are no JSON."""
-    try:
-        json.dumps(fields, allow_nan=False)
-    except ValueError as error:
-        raise ValueError("expected finite numbers, got NaN or infinity") from error
-    return fields
-
-
 ModelName = Annotated[str, StringConstraints(pattern=MODEL_NAME_PATTERN)]
 Size = Annotated[int, Field(ge=-1)]
-Arguments = Annotated[dict[str, JsonValue], AfterValidator(_finite)]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class TensorRecord(Record):
@@ -157,36 +144,6 @@ class FoldingRecord(Record):
     after: GraphRecord
     speedup: Annotated[float, Field(gt=0)]
     warnings: tuple[str, ...]
-
-
-class DataRecord(Record):
-    """The data a network was fitted to: its name, its rows by split, and a hash of its content."""
-
-    name: str
-    rows: dict[str, int]
-    sha256: Sha256
-
-
-class TrainingRecord(Record):
-    """How the network came to be.
-
-    Attributes:
-        rows: Those behind its statistics, unless they were recalibrated since.
-        data: What it was fitted to.
-        recipe: All that the recipe said.
-        metrics: How well the graph does.
-        seconds: What the fit took.
-        libraries: The versions that took part.
-        standardization: What stands in front of the network proper, if anything does.
-    """
-
-    rows: Annotated[int, Field(gt=0)]
-    data: DataRecord
-    recipe: Arguments
-    metrics: dict[str, float]
-    seconds: float
-    libraries: dict[str, str]
-    standardization: StandardizationRecord | None = None
 
 
 class AgreementRecord(Record):

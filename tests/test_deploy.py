@@ -15,7 +15,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 HISTORY = Path("/history")
 
 
-NOT_SERVED = {"dev", "service-common", "service-gpu", "training"}
+NOT_SERVED = {"dev", "hub", "mlflow", "service-common", "service-gpu", "training"}
 """Extras that are not for the service on a CPU, or that others hold."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from models.manifest import Arguments
+from models.record import Arguments
 from training.errors import RecipeError
 
 

@@ -12,8 +12,9 @@ from models.bundle import Bundle
 from models.calibration import Calibration
 from models.health import health_flags
 from models.layers import NormalizationLayer
-from models.manifest import LayerRecord, TensorRecord, TrainingRecord
+from models.manifest import LayerRecord, TensorRecord
 from models.moving_average import MovingAverage
+from models.training import TrainingRecord
 from training.report import format_metrics, print_proof, print_recalibration, print_table
 
 SHOWN_RATE = 0.001

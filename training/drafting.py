@@ -11,9 +11,9 @@ from torch import nn
 
 from folding.proof import draft
 from models.draft import BundleDraft
-from models.manifest import TrainingRecord
 from models.moving_average import MovingAverage
 from models.standardization import StandardizationRecord
+from models.training import TrainingRecord
 from training.accuracy import served_accuracy
 from training.data import LabelledRows, Splits
 from training.data.batches import ValueBatches, read_evenly

@@ -12,8 +12,8 @@ import torch
 from benchmarks.drift.data import Images, Mnist
 from folding.proof import draft
 from models.bundle import Bundle
-from models.manifest import TrainingRecord
 from models.store import Store
+from models.training import TrainingRecord
 from training.accuracy import served_accuracy
 from training.data import Rows, Splits
 from training.data.batches import read_all

@@ -103,7 +103,7 @@ def test_verify_refuses_a_missing_file_by_name(copy: Path, name: str, capsys: py
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["fit", "resnet"], r"recipe: expected one of digits, digits-mlp, or a \.yaml file that exists, got 'resnet'"),
+        (["fit", "resnet"], r"recipe: expected one of [^\n]+, or a \.yaml file that exists, got 'resnet'"),
         ([*FIT, "--set", "momentum=1"], r"digits-mlp\.yaml: momentum: [^\n]+, got 1"),
         ([*FIT, "--set", "epochs=0"], r"digits-mlp\.yaml: epochs: [^\n]+ greater than 0, got 0"),
         ([*FIT, "--set", "epochs"], r"--set: expected key=value, got 'epochs'"),
@@ -121,7 +121,10 @@ def test_verify_refuses_a_missing_file_by_name(copy: Path, name: str, capsys: py
         ),
         ([*FIT, "--set", "batch_rows=5000"], r"[^\n]*batch_rows[^\n]+"),
         ([*FIT, "--set", "seed=99999999999999"], r"digits-mlp\.yaml: seed: [^\n]+"),
-        ([*FIT, "--set", "learning_rate=1e30"], r"hidden\.1: expected finite values at its input over all rows[^\n]+"),
+        (
+            [*FIT, "--set", "learning_rate=1e30"],
+            r"epoch 1, step \d+: expected a finite loss, got nan [^\n]+hidden\.\d[^\n]+",
+        ),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "refused",
 )

@@ -58,7 +58,7 @@ def test_only_the_page_is_made_of_results_that_are_there(
     [
         (["covariate-shif"], r"study: expected one of [^\n]+, got 'covariate-shif'; did you mean covariate-shift\?"),
         (["astrology"], rf"study: expected one of {', '.join(STUDIES)}, got 'astrology'"),
-        (["saturation", "--data", "nowhere"], r"nowhere/train-images-idx3-ubyte: expected an IDX file [^\n]+"),
+        (["saturation", "--data", "nowhere"], r"nowhere: expected a folder that exists"),
         (["saturation", "--steps", "0"], r"--steps: expected at least 1, got 0"),
         (["saturation", "--seeds", "-1"], r"--seeds: expected at least 1, got -1"),
         (["saturation", "--page-only", "--output", "none"], r"none/saturation\.jsonl: expected the results [^\n]+"),

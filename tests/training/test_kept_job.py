@@ -74,7 +74,13 @@ def test_a_job_that_is_stopped_wherever_it_is_publishes_the_same_files_once(tmp_
     assert store.versions("digits-mlp") == [1]
     assert [event for event in told(path) if event in ("started", "resumed")] == ["started", "resumed"]
     assert told(path).count("fitted") == 4  # told in each run that had it, fitted in one
-    assert sorted(entry.name for entry in path.iterdir()) == ["job.json", "lock", "log.jsonl", "recipe.yaml"]
+    assert sorted(entry.name for entry in path.iterdir()) == [
+        "job.json",
+        "lock",
+        "log.jsonl",
+        "metrics.csv",
+        "recipe.yaml",
+    ]
 
 
 def test_a_job_that_was_killed_when_it_had_published_publishes_only_the_next_one_again(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import TypeVar
 
-from models.manifest import DataRecord
+from models.training import DataRecord
 
 
 class Digest(Protocol):
