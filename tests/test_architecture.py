@@ -19,7 +19,7 @@ def python(program: str, **variables: str) -> str:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
         cwd=ROOT,
         env=environment | variables,
     )

@@ -188,7 +188,7 @@ def test_every_request_that_a_page_shows_is_answered_as_it_is_printed(tmp_path: 
                 cwd=tmp_path,
                 capture_output=True,
                 check=False,
-                timeout=60,
+                timeout=300,
             )
             assert done.returncode == 0, f"{command}: {done.stdout!r} {done.stderr!r}"
 
@@ -226,7 +226,7 @@ def test_every_field_of_normalize_is_documented() -> None:
 def test_the_example_classifies_its_digits(demo_server: Server) -> None:
     command = [sys.executable, str(ROOT / "examples" / "classify_digits.py"), demo_server.address]
 
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
     assert done.stdout.splitlines() == [f"a {digit} is taken for a {digit}" for digit in (0, 1, 2)], done.stderr
 
@@ -234,7 +234,7 @@ def test_the_example_classifies_its_digits(demo_server: Server) -> None:
 def test_the_example_exports_a_network_of_its_own(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "examples" / "export_your_own.py"), str(tmp_path / "store")]
 
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
     assert done.stdout.splitlines() == [
         "hidden.1: folded-backward into hidden.0",

@@ -26,6 +26,9 @@ from service.history.urls import parse_url
 EVERY_S = 0.01
 """How long to wait after each window: a hundred a second, far more than a service closes."""
 
+FLUSH_S = 30.0
+"""How long it tries to store the rest at its end; a service's five seconds may go by on a machine that is busy."""
+
 
 def main(url: str, told: Path) -> None:
     """Write windows until SIGTERM."""
@@ -45,6 +48,7 @@ def main(url: str, told: Path) -> None:
         while not stop.wait(EVERY_S):
             recorder.record(random_window(random))
             recorded += 1
+        recorder.close(FLUSH_S)
     status = recorder.status()
     print(json.dumps({"recorded": recorded, "stored": status.stored, "dropped": status.dropped}), flush=True)
 

@@ -14,17 +14,11 @@ from torch import Tensor, nn
 
 from folding.folded import FoldedGraph
 from folding.observing import observe
-from models.manifest import FoldMode
 from models.moments import Moments
 from models.stacked_moments import StackedMoments
 from tests.folding.observed import assert_same_moments, columns_of, live_moments, probe_of
-from tests.folding.whole_networks import whole_network
+from tests.folding.whole_networks import FOLDED, whole_network
 from training.normalization import normalization_layers
-
-NETWORKS = ("convnet", "mlp", "vgg11", "resnet18", "preactresnet18", "densenet", "mobilenetv2", "bninception")
-"""Plain, residual, forward-folded and concatenated."""
-
-MODES: tuple[FoldMode, ...] = ("fast", "complete")
 
 ROWS = 24
 
@@ -38,7 +32,7 @@ class Folded:
     rows: Tensor
 
 
-@pytest.fixture(scope="module", params=[(name, mode) for name in NETWORKS for mode in MODES], ids="-".join)
+@pytest.fixture(scope="module", params=FOLDED, ids="-".join)
 def folded(request: pytest.FixtureRequest) -> Folded:
     name, mode = request.param
     whole = whole_network(name)

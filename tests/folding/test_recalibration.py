@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from models.manifest import FoldMode
 from models.stacked_moments import StackedMoments
 from models.store import Store
 from tests.folding.reestimation import reestimated
+from tests.folding.whole_networks import FOLDED
 from tests.training.examples import Forward, answers, build, normal_rows, relative_error
 from tests.training.networks.small import images, small_network
 from tests.training.onnx_files import run_file
@@ -48,6 +50,25 @@ def publish(made: nn.Module, folder: Path, *, mode: FoldMode = "fast", rows: Ten
     return export(made, real[:2], store=folder, name="model", fold=mode, rows=real)
 
 
+class Library:
+    """Networks of the library as bundles, each published once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def copy(self, name: str, mode: FoldMode, folder: Path) -> Bundle:
+        """A store of one's own with a network's bundle."""
+        store = self._folder / f"{name}-{mode}"
+        if not store.exists():
+            publish(network(name), store, mode=mode)
+        return Store(Path(shutil.copytree(store, folder, dirs_exist_ok=True))).open("model", 1)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    return Library(tmp_path_factory.mktemp("library"))
+
+
 def recalibrated(bundle: Bundle, rows: Tensor, **options: int) -> Recalibrated:
     """By force, since what networks with random weights predict says nothing."""
     return recalibrate(bundle, {bundle.manifest.inputs[0].name: rows.numpy()}, force=True, **options)  # type: ignore[arg-type]
@@ -66,13 +87,14 @@ def assert_statistics(bundle: Bundle, expected: nn.Module) -> None:
         np.testing.assert_allclose(layer.variance, variance, rtol=TOLERANCE, err_msg=layer.name)
 
 
-@pytest.mark.parametrize("mode", ["fast", "complete"])
-@pytest.mark.parametrize("name", ["convnet", "mlp", "resnet18", "preactresnet18", "densenet"])
+@pytest.mark.parametrize(
+    ("name", "mode"), [(name, mode) for name, mode in FOLDED if name not in {"vgg11", "mobilenetv2", "bninception"}]
+)
 def test_statistics_and_answers_are_those_of_the_network_reestimated_in_torch(
-    name: str, mode: FoldMode, tmp_path: Path
+    name: str, mode: FoldMode, tmp_path: Path, library: Library
 ) -> None:
     made, rows = network(name), shifted()
-    bundle = publish(made, tmp_path, mode=mode)
+    bundle = library.copy(name, mode, tmp_path)
 
     found = published(recalibrated(bundle, rows), tmp_path)
 
@@ -84,9 +106,11 @@ def test_statistics_and_answers_are_those_of_the_network_reestimated_in_torch(
 
 
 @pytest.mark.parametrize("batch_rows", [16, 20])
-def test_several_batches_normalize_each_by_its_own_statistics_and_are_pooled(batch_rows: int, tmp_path: Path) -> None:
+def test_several_batches_normalize_each_by_its_own_statistics_and_are_pooled(
+    batch_rows: int, tmp_path: Path, library: Library
+) -> None:
     made, rows = network("resnet18"), shifted()
-    bundle = publish(made, tmp_path)
+    bundle = library.copy("resnet18", "fast", tmp_path)
 
     found = published(recalibrated(bundle, rows, batch_rows=batch_rows), tmp_path)
 
@@ -96,9 +120,9 @@ def test_several_batches_normalize_each_by_its_own_statistics_and_are_pooled(bat
 
 
 @pytest.mark.parametrize("rows", [1, 12])
-def test_a_prior_counts_as_so_many_rows(rows: int, tmp_path: Path) -> None:
+def test_a_prior_counts_as_so_many_rows(rows: int, tmp_path: Path, library: Library) -> None:
     made, given = network("preactresnet18"), shifted(rows)
-    bundle = publish(made, tmp_path)
+    bundle = library.copy("preactresnet18", "fast", tmp_path)
 
     found = published(recalibrated(bundle, given, prior_rows=36), tmp_path)
 
@@ -120,10 +144,11 @@ def test_a_prior_is_mixed_with_what_the_first_layer_takes(tmp_path: Path) -> Non
     np.testing.assert_allclose(after.variance, before.variance / 4 + 3 * taken.var(axis=0) / 4, rtol=1e-5)
 
 
-@pytest.mark.parametrize("mode", ["fast", "complete"])
-@pytest.mark.parametrize("name", ["preactresnet18", "densenet", "mobilenetv2"])
-def test_statistics_that_stay_give_the_same_graph(name: str, mode: FoldMode, tmp_path: Path) -> None:
-    bundle = publish(network(name), tmp_path, mode=mode)
+@pytest.mark.parametrize(
+    ("name", "mode"), [(name, mode) for name, mode in FOLDED if name in {"preactresnet18", "densenet", "mobilenetv2"}]
+)
+def test_statistics_that_stay_give_the_same_graph(name: str, mode: FoldMode, tmp_path: Path, library: Library) -> None:
+    bundle = library.copy(name, mode, tmp_path)
 
     made = recalibrated(bundle, shifted(1), prior_rows=10**12)
 

@@ -35,6 +35,15 @@ NETWORKS: Mapping[str, tuple[Mapping[str, object], tuple[int, ...]]] = {
 }
 """Arguments, and the shape of one row."""
 
+FOLDED_BACKWARD = ("convnet", "mlp", "vgg11", "resnet18", "mobilenetv2", "bninception")
+"""Those whose graph is the same in both modes: every layer goes into the weights in front of it."""
+
+FOLDED: list[tuple[str, FoldMode]] = [
+    *((name, "fast") for name in FOLDED_BACKWARD),
+    *((name, mode) for name in ("preactresnet18", "densenet") for mode in ("fast", "complete")),
+]
+"""Plain, residual, forward-folded and concatenated: every graph that one of them becomes."""
+
 
 @dataclass(frozen=True, slots=True)
 class WholeNetwork:

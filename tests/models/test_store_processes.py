@@ -23,7 +23,7 @@ from tests.drafts import draft
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["__main__", __name__])
 
-DEADLINE_S = 60
+DEADLINE_S = 300
 """How long a process may take before a test gives up on it."""
 
 

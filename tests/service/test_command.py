@@ -145,7 +145,7 @@ def test_a_store_without_models_is_served_and_warned_about(tmp_path: Path, *, th
         folder.mkdir()
 
     with over_socket(folder, tmp_path / "log", "--log-level", "warning") as server:
-        status = httpx.get(f"{server.url}/v2/health/live", timeout=20).status_code
+        status = httpx.get(f"{server.url}/v2/health/live", timeout=60).status_code
 
     assert status == 200
     assert f": store {folder}: {found}; what is published there is served within seconds\n" in server.log.read_text()
@@ -165,7 +165,7 @@ def test_it_prints_where_to_look_once_it_listens(tiny: Store, tmp_path: Path) ->
 
 def test_what_it_prints_can_be_opened_from_then_on(tiny: Store, tmp_path: Path) -> None:
     with over_socket(tiny.root, tmp_path / "log") as server:
-        status = httpx.get(f"{server.url}/v2/health/live", timeout=20).status_code
+        status = httpx.get(f"{server.url}/v2/health/live", timeout=60).status_code
 
     assert status == 200
 
@@ -182,7 +182,7 @@ def test_its_log_is_one_line_an_event_in_utc(tiny: Store, tmp_path: Path) -> Non
     with over_socket(tiny.root, tmp_path / "log") as server:
         server.wait_until_ready()
         server.process.send_signal(signal.SIGTERM)
-        server.process.wait(timeout=20)
+        server.process.wait(timeout=60)
 
     lines = server.log.read_text().splitlines()
     assert any("service.inference.stored_model: model tiny version 1 is ready" in line for line in lines)
@@ -193,7 +193,7 @@ def test_a_quiet_log_holds_no_more_than_it_was_asked_for(tiny: Store, tmp_path: 
     with over_socket(tiny.root, tmp_path / "log", "--log-level", "warning") as server:
         server.wait_until_ready()
         server.process.send_signal(signal.SIGTERM)
-        server.process.wait(timeout=20)
+        server.process.wait(timeout=60)
 
     assert server.log.read_text() == ""
 
@@ -202,7 +202,7 @@ def test_as_json_its_log_is_one_object_a_line(tiny: Store, tmp_path: Path) -> No
     with over_socket(tiny.root, tmp_path / "log", "--log-format", "json") as server:
         server.wait_until_ready()
         server.process.send_signal(signal.SIGTERM)
-        server.process.wait(timeout=20)
+        server.process.wait(timeout=60)
 
     lines = [json.loads(line) for line in server.log.read_text().splitlines()]
     assert "model tiny version 1 is ready" in " ".join(line["message"] for line in lines)

@@ -50,7 +50,7 @@ def server(request: pytest.FixtureRequest, digits: Store, tmp_path: Path) -> Ite
 @pytest.fixture
 def client(server: Server) -> Iterator[httpx.Client]:
     """A plain HTTP client, on one connection and so with one worker."""
-    with httpx.Client(base_url=server.url, timeout=60) as connected:
+    with httpx.Client(base_url=server.url, timeout=300) as connected:
         yield connected
 
 
@@ -103,7 +103,7 @@ def test_the_example_tells_how_many_digits_are_right(server: Server) -> None:
     """It is the story above, with Triton's client."""
     command = [sys.executable, str(ROOT / "examples" / "recalibrate_digits.py"), server.address]
 
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
     shares = [
         float(share) for share in re.findall(r"^version \d: ([0-9.]+)% of the digits are right$", done.stdout, re.M)
@@ -126,7 +126,7 @@ def test_the_commands_of_the_page_recalibrate_and_promote(server: Server) -> Non
     )
 
     done = subprocess.run(
-        [BASH, "-ec", commands], capture_output=True, text=True, check=False, timeout=60, cwd=server.log.parent
+        [BASH, "-ec", commands], capture_output=True, text=True, check=False, timeout=300, cwd=server.log.parent
     )
 
     recalibrated, end = json.JSONDecoder().raw_decode(done.stdout)

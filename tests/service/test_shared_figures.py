@@ -23,7 +23,7 @@ def in_another_process(folder: Path, *, requests: int, waiting: int) -> None:
         "from tests.service.test_shared_figures import TINY, answered;"
         f"SharedFigures(Path(sys.argv[1])).show({{TINY: answered({requests}, waiting={waiting})}})"
     )
-    subprocess.run([sys.executable, "-c", code, str(folder)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=True, timeout=300)
 
 
 def test_nothing_was_done_before_anyone_shows_it(tmp_path: Path) -> None:

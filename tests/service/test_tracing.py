@@ -171,7 +171,7 @@ def test_requests_over_a_socket_are_spans_of_their_clients(tiny: Store, tmp_path
                 f"{server.url}/v2/models/tiny/infer", content=body, headers={"traceparent": CLIENT[1].decode()}
             )
             server.process.send_signal(signal.SIGTERM)  # what is left is sent at the end
-            server.process.wait(timeout=20)
+            server.process.wait(timeout=60)
 
     assert response.status_code == 200
     infer, queue, compute = (receiver.spans[name] for name in ("infer", "queue", "compute"))

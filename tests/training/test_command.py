@@ -156,7 +156,7 @@ def test_help_is_there_before_torch_could_be_imported() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=300,
         cwd=ROOT,
     )
 
@@ -178,7 +178,7 @@ def test_threads_that_wait_sleep_unless_whoever_runs_the_command_says_otherwise(
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
         cwd=ROOT,
         env=environment,
     )
@@ -193,7 +193,7 @@ def without_torch(*arguments: str) -> subprocess.CompletedProcess[str]:
         "from training.__main__ import main; sys.exit(main())"
     )
     command = [sys.executable, "-c", program, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=ROOT)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=ROOT)
 
 
 @pytest.mark.parametrize(
@@ -236,6 +236,6 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
         assert process.stdout is not None
         process.stdout.close()
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
 
     assert (process.returncode, errors) == (0, b"")

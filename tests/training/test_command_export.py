@@ -296,7 +296,7 @@ def test_the_command_says_nothing_but_its_report() -> None:
     command = [sys.executable, "-m", "training", "export", "--network", "my_networks:trained", *SHAPE, *NAME]
 
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=60, env={"PYTHONPATH": str(ROOT)}
+        command, capture_output=True, text=True, check=False, timeout=300, env={"PYTHONPATH": str(ROOT)}
     )
 
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,19 +1,15 @@
 """Whole networks are folded, and what is left of their normalization layers is counted."""
 
 from collections import Counter
-from typing import get_args
 
 import onnx
 import pytest
 
 from folding.folded import FoldedGraph
 from folding.verify import TAP_TOLERANCE
-from models.manifest import FoldMode
-from tests.folding.whole_networks import whole_network
+from tests.folding.whole_networks import FOLDED_BACKWARD, whole_network
 from tests.training.examples import assert_agrees
 from training.normalization import normalization_layers
-
-MODES: tuple[FoldMode, ...] = get_args(FoldMode)
 
 
 def operators(graph: FoldedGraph) -> Counter[str]:
@@ -45,13 +41,13 @@ def test_one_sum_a_layer_is_left_where_padded_convolutions_follow() -> None:
     assert placements["affine"] > 0
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", ["resnet18", "mobilenetv2", "bninception", "vgg11"])
-def test_networks_that_normalize_behind_convolutions_keep_no_layer(name: str, mode: FoldMode) -> None:
+@pytest.mark.parametrize("name", FOLDED_BACKWARD)
+def test_networks_that_normalize_behind_weights_keep_no_layer_in_either_mode(name: str) -> None:
     whole = whole_network(name)
 
-    graph = whole.fold(mode)
+    graph = whole.fold("fast")
 
+    assert whole.fold("complete").model == graph.model
     assert {layer.placement for layer in graph.layers} == {"folded-backward"}
     assert operators(graph)["BatchNormalization"] == 0
     assert [layer.name for layer in graph.layers] == list(normalization_layers(whole.network))

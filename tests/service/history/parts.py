@@ -21,7 +21,7 @@ from service.history.recorder_options import RecorderOptions
 from service.history.retention import Retention
 from service.history.window import Window
 
-DEADLINE_S = 20
+DEADLINE_S = 40
 """How long anything may take before a test gives up on it."""
 
 NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)

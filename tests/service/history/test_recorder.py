@@ -25,7 +25,7 @@ from service.history.retention import Retention
 from service.history.schema import upgrade
 from service.history.urls import parse_url, sqlite_url
 from tests.service.history.conftest import NewDatabase
-from tests.service.history.parts import HURRIED, NOON, Told, kept_for_ever, read, record, until_true, window
+from tests.service.history.parts import DEADLINE_S, HURRIED, NOON, Told, kept_for_ever, read, record, until_true, window
 
 ROOT = Path(__file__).parents[3]
 AT_ONCE_S = 0.5
@@ -68,7 +68,7 @@ def test_what_waits_is_stored_when_a_recorder_is_closed(url: URL) -> None:
         recorder.record(window())
 
     recorder.start()
-    recorder.close()
+    recorder.close(DEADLINE_S)
 
     status = recorder.status()
     assert (status.stored, status.dropped, status.buffered) == (1000, 0, 0)

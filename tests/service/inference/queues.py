@@ -18,7 +18,7 @@ from service.inference.batcher import Batcher
 from service.inference.job import Arrays, Job, Outcome, RunTimes
 from service.inference.run_threads import RunThreads
 
-DEADLINE_S = 20
+DEADLINE_S = 60
 POISON = -1.0
 """A value on which the graph fails."""
 

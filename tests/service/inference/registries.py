@@ -31,7 +31,7 @@ LIMITS = ServingLimits(
     warm_up_s=0.0,
 )
 
-DEADLINE_S = 20
+DEADLINE_S = 60
 """How long a test waits for another thread before it gives up."""
 
 

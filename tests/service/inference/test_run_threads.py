@@ -5,7 +5,7 @@ import pytest
 
 from service.inference.run_threads import RunThreads
 
-DEADLINE_S = 20
+DEADLINE_S = 60
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from models.store import Store
 from service.inference.watch import changes
 from tests.drafts import draft
 
-DEADLINE_S = 20
+DEADLINE_S = 60
 """How long a test waits for a change before it gives up."""
 
 NEVER_S = 3600.0

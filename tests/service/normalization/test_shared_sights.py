@@ -37,7 +37,7 @@ def in_another_process(do: Callable[[Path, Path], None], folder: Path, store: Pa
     """Have another process do something with the folder."""
     process = SPAWN.Process(target=do, args=(folder, store))
     process.start()
-    process.join(60)
+    process.join(300)
     assert process.exitcode == 0
 
 

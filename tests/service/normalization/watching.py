@@ -29,7 +29,7 @@ from service.normalization.watcher import Watcher
 from service.protocol.messages import InferenceRequest, Tensor
 from tests.service.inference.registries import answer, loader_of
 
-DEADLINE_S = 20
+DEADLINE_S = 60
 """How long anything may take before a test gives up on it."""
 
 EVERY_ROW = ObservingRules(budget=0.02, share=1.0, windows=WindowRules(rows=64, seconds=300.0), alarm_rate=0.001)
