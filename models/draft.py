@@ -39,13 +39,13 @@ from models.manifest import (
     Manifest,
     NetworkRecord,
     TensorRecord,
-    TrainingRecord,
     UntrackedRecord,
     VerificationRecord,
 )
 from models.moving_average import MovingAverage
 from models.recalibration import RecalibrationRecord
 from models.strings import pack_strings
+from models.training import TrainingRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

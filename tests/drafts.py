@@ -25,7 +25,6 @@ from models.layers import NormalizationLayer
 from models.manifest import (
     AgreementRecord,
     CheckRecord,
-    DataRecord,
     FoldingRecord,
     GraphRecord,
     LayerRecord,
@@ -33,10 +32,10 @@ from models.manifest import (
     ScaleRecord,
     TapRecord,
     TensorRecord,
-    TrainingRecord,
     VerificationRecord,
 )
 from models.observed_rows import Columns
+from models.training import DataRecord, TrainingRecord
 
 INPUTS, CHANNELS, CLASSES = 4, 3, 2
 TRAINING_ROWS = 256
