@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 
 from benchmarks.history.kill import Result
+from benchmarks.kill_table import kill_page
 
 _TITLE = """# History, killed
 
@@ -44,22 +41,5 @@ def page(command: str, results: Sequence[Result]) -> str:
         command: By which it is made.
         results: By database.
     """
-    lines = [
-        "| | " + " | ".join(result.database for result in results) + " |",
-        "|---|" + "---:|" * len(results),
-        *(f"| {name} | " + " | ".join(f"{value(result):,}" for result in results) + " |" for name, value in _ROWS),
-        "",
-        *(f"- {result.database}: {_kills(result)}." for result in results),
-        *(f"- **{result.database}, {problem}**" for result in results for problem in result.problems),
-    ]
-    date = datetime.now(UTC).strftime("%Y-%m-%d")
-    return _TITLE.format(command=command, date=date, machine=_machine()) + "\n".join(lines) + "\n"
-
-
-def _kills(result: Result) -> str:
-    return ", ".join(f"{kind} {times} times" for kind, times in sorted(result.kills.items()))
-
-
-def _machine() -> str:
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("sqlalchemy", "psycopg"))
-    return f"{os.cpu_count()} CPUs, {platform.system()}, Python {platform.python_version()}, {libraries}"
+    by_subject = {result.database: result for result in results}
+    return kill_page(_TITLE, command, _ROWS, by_subject, libraries=("sqlalchemy", "psycopg"))
