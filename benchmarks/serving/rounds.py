@@ -1,11 +1,15 @@
 """This module measures contenders in turn, round by round, in an order that turns round with every round.
 
-At any moment one server runs and one load generator asks it; the others are not there. So what slows the machine for
-a while slows one round of a contender, and the median of the rounds is of the machine as it mostly was.
+At any moment one load generator asks one server. ``measure`` starts a server for its turn, and the others are not
+there: what slows the machine for a while slows one round of a contender, and the median of the rounds is of the
+machine as it mostly was. ``measure_close`` is for contenders that differ by little: all servers are there, and those
+that are compared have their turns within seconds of each other, so that a speed that drifts over minutes moves no
+ratio.
 """
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import tempfile
@@ -99,34 +103,70 @@ def _measure_session(plan: Plan, keep: Keep, threads: int, number: int) -> None:
         keep(session_case(network.name, found.rows), SESSION, SESSION_SETUP, number, figures)
 
 
-def _measure_server(plan: Plan, contender: Contender, keep: Keep, threads: int, number: int) -> None:
-    with (
-        serving(contender, plan.network, threads=threads) as port,
-        tempfile.TemporaryDirectory() as folder,
-    ):
-        for encoding, form in contender.forms.items():
-            if encoding in plan.connections:
-                load = Load(
-                    port=port,
-                    requests=_written(Path(folder) / encoding, form, plan.network),
-                    connections=1,
-                    seconds=plan.seconds,
-                    settle_s=plan.seconds / 4,
-                )
-                for case, outcome in _measure_encoding(plan, encoding, load, contender.name):
+def measure_close(plan: Plan, keep: Keep, *, rounds: int, threads: int) -> None:
+    """Measure the closed loads of every contender in every round, with all servers there, and idle but for their turns.
+
+    Raises:
+        ContenderError: If a server does not start, answers wrong, or fails under load.
+    """
+    with contextlib.ExitStack() as servers:
+        ports = [servers.enter_context(serving(each, plan.network, threads=threads)) for each in plan.contenders]
+        turns = [
+            (each, servers.enter_context(_loads(plan, each, port)))
+            for each, port in zip(plan.contenders, ports, strict=True)
+        ]
+        for number in range(rounds):
+            for encoding, connections in _closed_cases(plan):
+                for contender, load in turns if number % 2 == 0 else reversed(turns):
+                    outcome = _apply_closed(load[encoding], connections, contender.name)
+                    case = closed_case(plan.network.name, encoding, connections)
                     keep(case, contender.name, contender.setup, number, outcome.model_dump())
+
+
+def _closed_cases(plan: Plan) -> Iterator[tuple[str, int]]:
+    for encoding, all_connections in plan.connections.items():
+        for connections in all_connections:
+            yield encoding, connections
+
+
+def _measure_server(plan: Plan, contender: Contender, keep: Keep, threads: int, number: int) -> None:
+    with serving(contender, plan.network, threads=threads) as port, _loads(plan, contender, port) as loads:
+        for encoding, load in loads.items():
+            for case, outcome in _measure_encoding(plan, encoding, load, contender.name):
+                keep(case, contender.name, contender.setup, number, outcome.model_dump())
+
+
+@contextlib.contextmanager
+def _loads(plan: Plan, contender: Contender, port: int) -> Iterator[Mapping[str, Load]]:
+    """By encoding, of one connection, with their requests in files for as long as the block runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield {
+            encoding: Load(
+                port=port,
+                requests=_written(Path(folder) / encoding, form, plan.network),
+                connections=1,
+                seconds=plan.seconds,
+                settle_s=plan.seconds / 4,
+            )
+            for encoding, form in contender.forms.items()
+            if encoding in plan.connections
+        }
 
 
 def _measure_encoding(plan: Plan, encoding: str, load: Load, name: str) -> Iterator[tuple[str, Outcome]]:
     """Closed loads, and then open ones at shares of what came of the best of these."""
     most = 0.0
     for connections in plan.connections[encoding]:
-        outcome = apply(load.model_copy(update={"connections": connections}), name)
+        outcome = _apply_closed(load, connections, name)
         most = max(most, outcome.requests_per_s)
         yield closed_case(plan.network.name, encoding, connections), outcome
     for share in plan.open_shares if encoding in plan.open_encodings else ():
         at = {"connections": OPEN_CONNECTIONS, "rate": share * most}
         yield open_case(plan.network.name, encoding, share), apply(load.model_copy(update=at), name)
+
+
+def _apply_closed(load: Load, connections: int, name: str) -> Outcome:
+    return apply(load.model_copy(update={"connections": connections}), name)
 
 
 def apply(load: Load, name: str) -> Outcome:
