@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -52,3 +53,20 @@ def locked_folder(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)  # and with it goes the lock
+
+
+def remove_abandoned(folder: Path, pattern: str) -> None:
+    """Remove folders in a folder that no process has locked; those that can't be told stay.
+
+    Args:
+        folder: Where they are.
+        pattern: Of their names, as ``Path.glob`` takes it.
+    """
+    for path in folder.glob(pattern):
+        with contextlib.suppress(OSError):  # locked, gone meanwhile, or on a file system without locks
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path)
+            finally:
+                os.close(descriptor)

@@ -11,13 +11,13 @@ import errno
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
 from models.bundle import Bundle
-from models.durable import locked_folder, sync_folder
+from models.durable import locked_folder, remove_abandoned, sync_folder
 from models.errors import BundleError, ModelNotFound, StoreError, VersionNotFound
 from models.manifest import MODEL_NAME_PATTERN
 from models.pins import VERSION, Pins, promoted, read_pins, write_pins
@@ -170,20 +170,19 @@ class Store:
     def _publish_as(self, draft: Publishable, version: int) -> Bundle | None:
         """Publish as one version; None if another publisher was faster."""
         destination = self.bundle_path(draft.name, version)
-        temporary = destination.parent / f".publishing-{uuid4().hex}"
-        temporary.mkdir()
-        try:
-            draft.write(temporary, version=version)
-            written = Bundle.open(temporary)
-            written.normalization()
-            written.sample()
-            sync_folder(temporary)
-            temporary.rename(destination)
-        except BaseException as error:
-            shutil.rmtree(temporary, ignore_errors=True)
-            if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                return None
-            raise
+        with _unfinished(destination.parent) as temporary:
+            try:
+                draft.write(temporary, version=version)
+                written = Bundle.open(temporary)
+                written.normalization()
+                written.sample()
+                sync_folder(temporary)
+                temporary.rename(destination)
+            except BaseException as error:
+                shutil.rmtree(temporary, ignore_errors=True)
+                if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    return None
+                raise
         sync_folder(destination.parent)
         return Bundle(destination, written.manifest)
 
@@ -217,6 +216,18 @@ def _folders(path: Path) -> list[Path]:
         return []
     except OSError as error:
         raise StoreError(f"{path}: expected a folder that can be read: {error.strerror}") from error
+
+
+@contextmanager
+def _unfinished(folder: Path) -> Iterator[Path]:
+    """A new hidden folder, locked while it is written; those that killed publishers have left go."""
+    path = folder / f".publishing-{uuid4().hex}"
+    with ExitStack() as lock:
+        with locked_folder(folder):  # so that nobody takes a folder for left that is about to be locked
+            remove_abandoned(folder, ".publishing-*")
+            path.mkdir()
+            lock.enter_context(locked_folder(path))
+        yield path
 
 
 def _make_folder(path: Path) -> None:

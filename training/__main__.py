@@ -17,7 +17,7 @@ from models.store import Store
 from training.command_line import Command, make_parser
 from training.errors import RecipeError, TrainingError
 from training.exit_codes import ExitCode, code_of_error
-from training.interruption import Interrupted
+from training.interruption import Interrupted, Interruption
 from training.threads import choose_threads
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = make_parser(_COMMANDS).parse_args(arguments)
     choose_threads(os.environ)  # before torch is imported
     try:
-        options.command(options)
+        with Interruption():  # as the first process of a container it would not be ended by a signal that nobody takes
+            options.command(options)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read the report has seen enough; what was to be done is done
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -40,10 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"bntrain: {error}", file=sys.stderr)
         return code_of_error(error)
     except Interrupted as interrupted:
-        print(f"bntrain: {interrupted}: the same command goes on", file=sys.stderr)
+        print(f"bntrain: {': '.join([str(interrupted), *getattr(interrupted, '__notes__', [])])}", file=sys.stderr)
         return ExitCode(128 + interrupted.number)
-    except KeyboardInterrupt:
-        return ExitCode.INTERRUPTED
     except ModuleNotFoundError as error:
         if error.name not in ONLY_TRAINING:
             raise

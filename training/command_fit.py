@@ -36,9 +36,10 @@ def fit_named(options: argparse.Namespace) -> Bundle | None:
         runs = Runs(folder, interruption, options.checkpoint_every_s, options.restart, tuple(options.loggers))
         try:
             return job.run_kept(recipe, Store(options.store), runs, Processes(options.processes))
-        except Interrupted:
+        except Interrupted as interrupted:
             if rank() != 0:
                 return None  # the one that speaks for all says so; for it, a process that fails is a failure of the job
+            interrupted.add_note("the same command goes on")
             raise
         finally:
             if interruption.received is not None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from benchmarks.folding.markdown import table
 from benchmarks.serving.contenders import OURS
+from benchmarks.serving.medians import Median
 from benchmarks.serving.observed import BY_BUDGET, EVERY_ROW, OFF
 from benchmarks.serving.results import Comparison, Figure, Results
 from benchmarks.serving.targets import RATE, Verdict, fastest, floors, judge, session_figure
@@ -28,7 +29,8 @@ def write_page(results: Results) -> str:
 
 def _targets(verdicts: Sequence[Verdict]) -> str:
     rows = [(verdict.target, verdict.figure, "held" if verdict.held else "not held") for verdict in verdicts]
-    note = "Several figures are those of 1, 16 and 64 connections, or of flat and nested lists.\n"
+    note = "Several figures are those of 1, 16 and 64 connections, or of flat and nested lists; in parentheses, where\n"
+    note += "the median is with 95 % confidence.\n"
     return f"## Targets\n\n{note}\n{table(['target', 'measured', ''], rows)}"
 
 
@@ -104,7 +106,7 @@ def _observe(run: Comparison) -> str:
     for case in run.cases:
         off, *observed = (Figure(case, each.name, RATE) for each in (OFF, BY_BUDGET, EVERY_ROW))
         row = [case.split()[0], _last(case), _rate(run.median(off))]
-        row += [f"{run.ratio(figure, off):.2f}" for figure in observed]
+        row += [str(Median.of(run.ratios(figure, off))) for figure in observed]
         rows.append([*row, *(_latencies(run, case, each.name) for each in (OFF, BY_BUDGET, EVERY_ROW))])
     return table(header, rows)
 

@@ -138,8 +138,12 @@ class Comparison:
 
     def ratio(self, figure: Figure, over: Figure) -> float:
         """The median of one figure over another."""
+        return statistics.median(self.ratios(figure, over))
+
+    def ratios(self, figure: Figure, over: Figure) -> list[float]:
+        """One figure over another, in every round."""
         values, others = self._values(figure), self._values(over)
-        return statistics.median(value / others[number] for number, value in values.items())
+        return [value / others[number] for number, value in values.items()]
 
     def difference(self, figure: Figure, less: Figure) -> float:
         """The median of one figure less another."""

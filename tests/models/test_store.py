@@ -351,6 +351,33 @@ def test_a_pin_can_be_read_by_everyone(tiny: Store) -> None:
     assert stat.S_IMODE(pin.stat().st_mode) == 0o644
 
 
+def test_what_a_killed_publisher_left_goes_with_the_next_publication(store: Store) -> None:
+    left = store.root / "tiny" / ".publishing-0123"
+    left.mkdir(parents=True)
+    (left / MODEL_FILE).write_bytes(b"half of it")
+
+    store.publish(draft())
+
+    assert [path.name for path in left.parent.iterdir()] == ["1"]
+
+
+def test_what_another_publisher_is_writing_stays(store: Store) -> None:
+    class Overtaken:
+        """Another publisher is done while it writes for the first time."""
+
+        name = "tiny"
+
+        def write(self, directory: Path, *, version: int) -> None:
+            if version == 1:
+                store.publish(draft())
+            draft().write(directory, version=version)
+
+    bundle = store.publish(Overtaken())
+
+    assert (bundle.manifest.version, store.versions("tiny")) == (2, [1, 2])
+    assert sorted(path.name for path in bundle.path.parent.iterdir()) == ["1", "2"]
+
+
 @pytest.mark.parametrize("in_the_way", ["store", "store/tiny"])
 def test_a_file_in_place_of_a_folder_makes_publishing_a_store_error(store: Store, in_the_way: str) -> None:
     path = store.root.parent / in_the_way

@@ -2,6 +2,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -239,3 +240,14 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
         _, errors = process.communicate(timeout=300)
 
     assert (process.returncode, errors) == (0, b"")
+
+
+def test_a_command_that_gets_a_signal_leaves_with_its_code(tmp_path: Path) -> None:
+    file = tmp_path / "endless.onnx"
+    os.mkfifo(file)
+    command = [sys.executable, "-m", "training", "import", str(file), "--name", "mine", "--store", str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process, file.open("wb"):  # once it reads
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate()
+
+    assert (process.returncode, err) == (143, "bntrain: SIGTERM\n")

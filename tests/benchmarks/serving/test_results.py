@@ -93,6 +93,25 @@ def test_latency_added_by_the_service_is_that_above_the_runtime() -> None:
     assert verdict.held
 
 
+def test_what_observing_costs_is_judged_over_all_loads() -> None:
+    ratios = {"cnn binary closed 1": (0.95, 0.99, 1.01), "resnet18 binary closed 4": (0.96, 0.98, 1.00)}
+    run = Comparison(
+        [
+            load(case, who, number, rate)
+            for case, measured in ratios.items()
+            for number, ratio in enumerate(measured)
+            for who, rate in (("observation off", 100.0), ("by its budget", 100 * ratio), ("every row", 80.0))
+        ]
+    )
+
+    by_budget, every_row = judge({"observe": run})
+
+    assert by_budget.figure == "0.98 (0.95 to 1.01)"
+    assert by_budget.held
+    assert every_row.figure == "0.80 (0.80 to 0.80)"
+    assert not every_row.held
+
+
 def test_a_page_of_nothing_says_nothing(tmp_path: Path) -> None:
     page = write_page(Results(tmp_path / "results.jsonl"))
 
