@@ -25,7 +25,7 @@ def make_schedule(optimizer: Optimizer, recipe: Recipe, *, steps: int) -> LRSche
     """The recipe's learning rate at every one of ``steps`` steps."""
     if recipe.schedule == "one-cycle":
         return OneCycleLR(optimizer, recipe.learning_rate, total_steps=max(steps, 2))  # of 1 step it can make no cycle
-    warmup = round(steps * recipe.warmup_epochs / recipe.epochs)
+    warmup = min(round(steps * recipe.warmup_epochs / recipe.epochs), steps - 1)  # one step at least is behind it
     falls = recipe.schedule == "cosine"
 
     def factor(step: int) -> float:
@@ -37,11 +37,18 @@ def make_schedule(optimizer: Optimizer, recipe: Recipe, *, steps: int) -> LRSche
 
 
 def check_schedule(recipe: Recipe) -> None:
-    """Refuse a warm-up that the schedule has no place for.
+    """Refuse a warm-up or a momentum that the schedule has no place for.
 
     Raises:
-        RecipeError: If the schedule warms up by itself, or nothing of the fit is left behind the warm-up.
+        RecipeError: If the schedule warms up or sets the momentum by itself, or nothing of the fit is left behind the
+            warm-up.
     """
+    momentum = Recipe.model_fields["momentum"].default
+    if recipe.schedule == "one-cycle" and recipe.momentum != momentum:
+        raise RecipeError(
+            f"momentum: expected {momentum:g}, its default, with one-cycle, which runs it between 0.95 and 0.85 by "
+            f"itself, got {recipe.momentum:g}"
+        )
     if recipe.schedule == "one-cycle" and recipe.warmup_epochs:
         raise RecipeError(
             f"warmup_epochs: expected 0 with one-cycle, which rises by itself, got {recipe.warmup_epochs:g}"

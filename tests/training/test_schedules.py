@@ -56,6 +56,13 @@ def test_a_warm_up_may_end_within_an_epoch() -> None:
     assert rates == pytest.approx([0.5, 1, 1, 1, 1, 1, 1, 1])
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+def test_a_warm_up_that_is_rounded_to_all_steps_leaves_the_last_one(schedule: str) -> None:
+    rates = learning_rates(recipe(epochs=1, learning_rate=1.0, schedule=schedule, warmup_epochs=0.8), steps=2)
+
+    assert rates == [1.0, 1.0]
+
+
 @pytest.mark.parametrize("schedule", ["one-cycle", "cosine", "constant"])
 def test_a_fit_of_one_step_has_a_rate(schedule: str) -> None:
     (rate,) = learning_rates(recipe(epochs=1, schedule=schedule), steps=1)
@@ -71,9 +78,14 @@ def test_a_fit_of_one_step_has_a_rate(schedule: str) -> None:
             {"warmup_epochs": 2, "schedule": "cosine"},
             "warmup_epochs: expected less than all epochs, which are 2, got 2",
         ),
+        (
+            {"optimizer": "sgd", "momentum": 0.5},
+            "momentum: expected 0.9, its default, with one-cycle, which runs it between 0.95 and 0.85 by itself, "
+            "got 0.5",
+        ),
     ],
 )
-def test_a_warm_up_that_has_no_place_is_refused(changes: dict[str, object], problem: str) -> None:
+def test_what_the_schedule_has_no_place_for_is_refused(changes: dict[str, object], problem: str) -> None:
     with pytest.raises(RecipeError) as refusal:
         check_schedule(recipe(**changes))
 
