@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
+from typing import TextIO, cast
 
 import lightning
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 from pydantic import JsonValue
 
 from training.events import Events
@@ -14,7 +18,37 @@ from training.events import Events
 def progress_callbacks(events: Events, *, batch_rows: int, steps: int) -> list[Callback]:
     """What tells of a fit of so many steps."""
     told = EpochEvents(events, batch_rows=batch_rows, steps=steps)
-    return [told, TQDMProgressBar()] if events.form == "bar" else [told]
+    return [told, StandardErrorBar()] if events.form == "bar" else [told]
+
+
+class StandardErrorBar(TQDMProgressBar):
+    """Lightning's bar, where events are told: it takes what is standard output at that moment."""
+
+    def init_train_tqdm(self) -> Tqdm:
+        """The bar of an epoch."""
+        with contextlib.redirect_stdout(cast("TextIO", _StandardError())):
+            return super().init_train_tqdm()
+
+    def init_validation_tqdm(self) -> Tqdm:
+        """The bar of its validation."""
+        with contextlib.redirect_stdout(cast("TextIO", _StandardError())):
+            return super().init_validation_tqdm()
+
+
+class _StandardError:
+    """Standard error, as it is then; that it can't be written to ends no fit."""
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(sys.stderr, name)
 
 
 class EpochEvents(Callback):
