@@ -6,6 +6,7 @@ number that is read at every step would have a GPU wait at every step.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -15,14 +16,16 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.nn import functional
 
+from folding.errors import one_line
+from training.errors import CheckpointError
 from training.optimization import make_optimizer
 from training.recipe import Recipe
 from training.schedules import make_schedule
 
 Batch = tuple[Tensor, Tensor]
+"""Values ``(rows, ...)`` and labels ``(rows,)``."""
 
 _AS_IT_IS = nullcontext()
-"""Values ``(rows, ...)`` and labels ``(rows,)``."""
 
 
 class Classifier(lightning.LightningModule):
@@ -91,6 +94,17 @@ class Classifier(lightning.LightningModule):
         optimizer = make_optimizer(self.network, self.recipe)
         schedule = make_schedule(optimizer, self.recipe, steps=self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:  # noqa: ANN401  as its base has it
+        """Take what a checkpoint holds.
+
+        Raises:
+            CheckpointError: If it is of another network.
+        """
+        try:
+            return super().load_state_dict(state_dict, strict=strict, assign=assign)
+        except RuntimeError as error:
+            raise CheckpointError(f"the checkpoint is of another network: {one_line(error)}") from error
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:  # noqa: ANN401
         """Leave a batch that need not be moved as it is; to look through it would take as long as a small layer."""

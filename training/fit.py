@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import signal
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import lightning
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 
 from training.averaging import MovingAverage
@@ -23,6 +26,7 @@ from training.determinism import deterministic_kernels
 from training.divergence import Divergence
 from training.errors import RecipeError
 from training.events import Events, standard_events
+from training.interruption import Interrupted
 from training.precision import trainer_precision
 from training.processes import ALONE, Processes
 from training.progress import progress_callbacks
@@ -125,19 +129,20 @@ def fit(  # noqa: PLR0913  all but three are by name, and have defaults
             devices=processes.devices,
             strategy=processes.strategy(),
         )
-        trainer.fit(
-            Classifier(
-                network,
-                recipe,
-                steps=steps,
-                class_weights=_class_weights(data, recipe),
-                normalization=processes.normalization(),
-            ),
-            train_dataloaders=batches,
-            val_dataloaders=Batches(share.rows_of(data.validation), VALIDATION_BATCHES * recipe.batch_rows),
-            ckpt_path=newest,
-            weights_only=True,
-        )
+        with _signals_of_lightning():
+            trainer.fit(
+                Classifier(
+                    network,
+                    recipe,
+                    steps=steps,
+                    class_weights=_class_weights(data, recipe),
+                    normalization=processes.normalization(),
+                ),
+                train_dataloaders=batches,
+                val_dataloaders=Batches(share.rows_of(data.validation), VALIDATION_BATCHES * recipe.batch_rows),
+                ckpt_path=newest,
+                weights_only=True,
+            )
     network.cpu().float().eval()
     if best is not None:
         return _figures(stopwatch.seconds, best.epochs, best.metrics)
@@ -162,6 +167,15 @@ def _what_watches(network: nn.Module, recipe: Recipe, best: BestEpoch | None) ->
 
 def _figures(seconds: float, epochs: int, measured: dict[str, float]) -> Fit:
     return Fit(seconds, epochs, measured["train_loss"], measured["validation_loss"], measured["validation_accuracy"])
+
+
+@contextlib.contextmanager
+def _signals_of_lightning() -> Iterator[None]:
+    """In this context a SIGTERM that Lightning takes, before ``Checkpointing`` does, is one that asks to leave too."""
+    try:
+        yield
+    except SIGTERMException as error:  # a SystemExit, and that of success
+        raise Interrupted(signal.SIGTERM) from error
 
 
 class _quiet_lightning(warnings.catch_warnings):  # noqa: N801  it is used as a function

@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,13 +9,14 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.loggers.logger import DummyLogger
 
 from tests.training.stopped import STEPS, Fitted, fit_stopped, fit_until, recipe, splits, start
 from training.errors import CheckpointError
 from training.events import Events
 from training.fit import fit
 from training.interruption import Interrupted
-from training.state_files import write_state
+from training.state_files import read_state, write_state
 
 
 @pytest.fixture
@@ -213,6 +215,38 @@ def test_a_disk_that_fills_up_keeps_the_checkpoint_that_there_is(
     assert left == kept
     assert [line["step"] for line in lines(told) if line["event"] == "checkpoint-failed"] == [STEPS, 5]
     assert_same(found, whole)
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path, events: Events) -> None:
+    with pytest.raises(Interrupted):
+        fit_until(tmp_path, 1, events)
+    (path,) = tmp_path.iterdir()
+    kept = read_state(path)
+    del kept["state_dict"]["network.layers.4.bias"]
+    write_state(tmp_path, "step-000000000002", kept)
+
+    with pytest.raises(CheckpointError, match=r"^the checkpoint is of another network: .+Missing .+layers\.4\.bias"):
+        fit_until(tmp_path, 0, events)
+
+
+class Signalling(DummyLogger):
+    """Sends SIGTERM when the fit is about to begin, and Lightning has taken it."""
+
+    def save(self) -> None:
+        """Lightning asks for it before the first step, and after others."""
+        if signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_signal_that_only_lightning_gets_asks_to_leave_too(events: Events) -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with pytest.raises(Interrupted) as raised:
+            fit(start(), splits(), recipe(batch_rows=32), loggers=[Signalling()], events=events)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+    assert raised.value.number == signal.SIGTERM
 
 
 def test_a_checkpoint_that_runs_code_is_refused(tmp_path: Path, events: Events) -> None:
