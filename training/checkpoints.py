@@ -13,7 +13,7 @@ from typing import Any
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 
 from training.events import Events
-from training.state_files import HASH_DIGITS, read_state, split_intact, state_files, write_state
+from training.state_files import HASH_DIGITS, newest_intact, read_state, state_files, write_state
 
 KEPT = 2
 _STEP = re.compile(rf"^step-(\d+)-[0-9a-f]{{{HASH_DIGITS}}}\.pt$")
@@ -29,15 +29,14 @@ class Checkpoints(CheckpointIO):
         """Of the last checkpoint that was written or found."""
 
     def newest(self) -> Path | None:
-        """The last checkpoint that is whole; those that are damaged are told of and removed."""
-        intact, damaged = split_intact(state_files(self.folder, "step-*"))
+        """The last checkpoint that is whole; those behind it, which are damaged, are told of and removed."""
+        intact, damaged = newest_intact(state_files(self.folder, "step-*"))
         for path in damaged:
-            self.events.tell("checkpoint-damaged", file=str(path), used=str(intact[-1]) if intact else None)
+            self.events.tell("checkpoint-damaged", file=str(path), used=None if intact is None else str(intact))
             path.unlink(missing_ok=True)
-        if not intact:
-            return None
-        self.last_step = _step_of(intact[-1])
-        return intact[-1]
+        if intact is not None:
+            self.last_step = _step_of(intact)
+        return intact
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None) -> None:
         """Write a checkpoint into the folder, and remove all but the last two; ``path`` is not looked at."""

@@ -2,12 +2,15 @@
 
     job.json        the recipe as resolved, the hash of the data, what it runs on, whether it is done
     recipe.yaml     the recipe alone, as a file that ``bntrain fit`` takes
-    checkpoints/    the last two checkpoints of the fit; what was fitted, when it is; empty when the job is done
+    checkpoints/    the last two checkpoints of the fit; what was fitted, when it is; gone when the job is done
+    metrics.csv     the measures of every epoch
+    tensorboard/    the same for TensorBoard, where that was asked for
     log.jsonl       every event, over all runs of the job
     lock            which process works here
     past/           the folders of jobs that are done, by the version that they published
 
-A job is unfinished from ``begin`` until ``finish``, whatever happens to its processes.
+A job is unfinished from ``begin`` until ``finish``, whatever happens to its processes. What no job has written is
+neither moved nor removed.
 """
 
 from __future__ import annotations
@@ -25,12 +28,15 @@ from models.durable import replace_file
 from models.record import Record
 from training.errors import JobError
 from training.events import Events, Form
-from training.job_lock import LOCK_FILE, held_folder
+from training.job_lock import held_folder
+from training.loggers import METRICS_FILE, TENSORBOARD
 from training.recipe import Recipe
-from training.state_files import State, read_state, split_intact, state_files, write_state
+from training.state_files import State, newest_intact, read_state, state_files, write_state
 
 JOB_FILE, RECIPE_FILE, LOG_FILE = "job.json", "recipe.yaml", "log.jsonl"
 CHECKPOINTS, PAST = "checkpoints", "past"
+KEPT = (RECIPE_FILE, LOG_FILE, METRICS_FILE, TENSORBOARD)
+"""What there is to look at of a job that is done."""
 FITTED = "fitted"
 SHOWN_FIELDS = 5
 
@@ -63,7 +69,7 @@ def open_job_folder(path: Path, form: Form) -> Iterator[JobFolder]:
     """
     with held_folder(path):
         for stale in path.rglob(".*-" + "[0-9a-f]" * 32):  # files that a killed process had begun to write
-            if PAST not in stale.parts:
+            if PAST not in stale.relative_to(path).parts:
                 stale.unlink(missing_ok=True)
         yield JobFolder(path, Events(form, log=path / LOG_FILE))
 
@@ -96,8 +102,8 @@ class JobFolder:
         Raises:
             JobError: If what is unfinished here is a job of another recipe or other data, or can't be read.
         """
-        found = None if restart else self._read()
-        if found is not None and found.published is None:
+        found = self._read(or_none=restart)
+        if found is not None and found.published is None and not restart:
             self._refuse_another(found, recipe, data)
             changed = [name for name in environment if environment[name] != found.environment.get(name)]
             if changed:
@@ -123,27 +129,29 @@ class JobFolder:
 
     def fitted(self) -> State | None:
         """What was fitted, if the job came that far; a file that is damaged is told of and removed."""
-        intact, damaged = split_intact(state_files(self.checkpoints, FITTED))
+        intact, damaged = newest_intact(state_files(self.checkpoints, FITTED))
         for path in damaged:
             self.events.tell("checkpoint-damaged", file=str(path), used=None)
             path.unlink(missing_ok=True)
-        return read_state(intact[-1]) if intact else None
+        return None if intact is None else read_state(intact)
 
     def finish(self, record: JobRecord, version: int) -> None:
         """The job is done, and published as a version: the next one here begins anew."""
         try:
             self._write(record.model_copy(update={"published": version}))
-            shutil.rmtree(self.checkpoints, ignore_errors=True)
+            self._remove_checkpoints()
         except OSError as error:  # what is published stays published; the same command finds it there
             self.events.tell("folder-unwritable", file=str(self.path / JOB_FILE), reason=error.strerror)
 
-    def _read(self) -> JobRecord | None:
+    def _read(self, *, or_none: bool) -> JobRecord | None:
         path = self.path / JOB_FILE
         try:
             return JobRecord.model_validate_json(path.read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, ValidationError) as error:
+            if or_none:
+                return None
             raise JobError(
                 f"{path}: expected what this version writes of a job, it can't be read; --restart throws the job away"
             ) from error
@@ -173,13 +181,12 @@ class JobFolder:
 
     def _clear(self, found: JobRecord | None) -> None:
         """Put a job that is done aside, or remove one that is not; what is in a folder without a job stays."""
-        (self.path / LOG_FILE).parent.mkdir(exist_ok=True)
-        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        self._remove_checkpoints()
         if not (self.path / JOB_FILE).exists():
             return
-        entries = [entry for entry in self.path.iterdir() if entry.name not in (LOCK_FILE, PAST, JOB_FILE)]
+        entries = [entry for name in KEPT if (entry := self.path / name).exists()]
         entries.append(self.path / JOB_FILE)  # last: until then this is still to be done
-        if found is None:
+        if found is None or found.published is None:
             for entry in entries:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
             return
@@ -187,6 +194,12 @@ class JobFolder:
         folder.mkdir(parents=True, exist_ok=True)
         for entry in entries:
             entry.rename(folder / entry.name)
+
+    def _remove_checkpoints(self) -> None:
+        for path in state_files(self.checkpoints, "*"):
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # there is none, or something else is in it
+            self.checkpoints.rmdir()
 
 
 def _change(found: JobRecord, environment: Mapping[str, JsonValue], name: str) -> str:

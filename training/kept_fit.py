@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 from torch import nn
 
+from folding.errors import one_line
 from training.checkpointing import Keeping
 from training.checkpoints import Checkpoints
 from training.data import LabelledRows, Splits
@@ -57,7 +58,7 @@ def kept_fit(
                 network,
                 data,
                 recipe,
-                loggers=make_loggers(runs.loggers, runs.folder.path),
+                loggers=make_loggers(runs.loggers, runs.folder.path, runs.folder.events),
                 events=runs.folder.events,
                 keeping=keeping,
                 processes=processes,
@@ -70,7 +71,9 @@ def kept_fit(
     try:
         network.load_state_dict(state["network"])
     except RuntimeError as error:
-        raise CheckpointError(f"{runs.folder.checkpoints}: what was fitted is of another network: {error}") from error
+        raise CheckpointError(
+            f"{runs.folder.checkpoints}: what was fitted is of another network: {one_line(error)}"
+        ) from error
     network.eval()
     set_random_state(state["random"])
     return Fit(**state["figures"])

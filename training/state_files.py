@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,18 +59,17 @@ def read_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def split_intact(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
-    """Which files are as they were written, and which are damaged or can't be read; in the order given."""
-    intact: list[Path] = []
+def newest_intact(paths: Sequence[Path]) -> tuple[Path | None, list[Path]]:
+    """The last of the files that is as it was written, and those behind it, which are damaged or can't be read."""
     damaged: list[Path] = []
-    for path in paths:
+    for path in reversed(paths):
         try:
             _read_intact(path)
         except CheckpointError:
             damaged.append(path)
         else:
-            intact.append(path)
-    return intact, damaged
+            return path, damaged
+    return None, damaged
 
 
 def _read_intact(path: Path) -> bytes:

@@ -74,6 +74,18 @@ def test_a_damaged_checkpoint_is_told_of_and_removed(
     assert list(checkpoints.folder.iterdir()) == [first]
 
 
+def test_nothing_is_looked_at_before_the_newest_that_is_whole(checkpoints: Checkpoints, told: io.StringIO) -> None:
+    for step in (1, 2):
+        checkpoints.save_checkpoint({"step": step}, "")
+    first, second = sorted(checkpoints.folder.iterdir())
+    first.write_bytes(b"")
+
+    newest = checkpoints.newest()
+
+    assert newest == second
+    assert "checkpoint-damaged" not in told.getvalue()
+
+
 def test_a_folder_that_can_t_be_written_to_is_told_of(tmp_path: Path, told: io.StringIO) -> None:
     (tmp_path / "file").write_text("")
     checkpoints = Checkpoints(tmp_path / "file", Events("json", told))

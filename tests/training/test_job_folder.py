@@ -58,12 +58,13 @@ def test_an_unfinished_job_is_gone_on_with(folder: JobFolder) -> None:
     assert (folder.checkpoints / "kept").exists()
 
 
-def test_a_finished_job_is_put_aside_for_the_next(folder: JobFolder) -> None:
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_finished_job_is_put_aside_for_the_next(folder: JobFolder, restart: bool) -> None:
     folder.events.tell("started")
     first = begin(folder)
     folder.finish(first, 3)
 
-    second = begin(folder, "epochs=7")  # another recipe is welcome then
+    second = begin(folder, "epochs=7", restart=restart)  # another recipe is welcome then
 
     (past,) = (folder.path / "past").iterdir()
     assert second.published is None
@@ -101,14 +102,19 @@ def test_a_restart_throws_the_unfinished_job_away(folder: JobFolder) -> None:
     assert json.loads((folder.path / "job.json").read_text())["recipe"]["epochs"] == 9
 
 
-def test_a_folder_that_is_no_job_s_keeps_what_is_in_it(path: Path) -> None:
-    path.mkdir(parents=True)
-    (path / "notes.txt").write_text("mine")
+@pytest.mark.parametrize("name", ["notes.txt", "checkpoints/epoch=3.ckpt"])
+def test_what_no_job_has_written_stays_in_its_folder(path: Path, name: str) -> None:
+    mine = path / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
 
     with open_job_folder(path, "lines") as folder:
-        begin(folder, restart=True)
+        for _ in range(2):
+            begun = begin(folder, restart=True)
+        folder.finish(begun, 1)
+        begin(folder)
 
-    assert (path / "notes.txt").read_text() == "mine"
+    assert mine.read_text() == "mine"
 
 
 def test_checkpoints_without_a_job_are_nobody_s(folder: JobFolder) -> None:
@@ -125,6 +131,7 @@ def test_a_description_that_can_t_be_read_is_named(folder: JobFolder) -> None:
 
     with pytest.raises(JobError, match=r"job\.json: expected what this version writes of a job.*--restart"):
         begin(folder)
+    assert begin(folder, restart=True) == begin(folder)
 
 
 def test_another_environment_is_told_of(folder: JobFolder, capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,7 +162,8 @@ def test_what_was_fitted_and_is_damaged_is_fitted_again(folder: JobFolder, capsy
     assert capsys.readouterr().err.startswith("checkpoint-damaged  file ")
 
 
-def test_what_a_killed_process_began_to_write_is_removed(path: Path) -> None:
+def test_what_a_killed_process_began_to_write_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "past" / "digits"
     begun = path / "checkpoints" / f".step-000000000001-0123456789abcdef.pt-{'0' * 32}"
     begun.parent.mkdir(parents=True)
     begun.write_bytes(b"half")

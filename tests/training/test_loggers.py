@@ -1,4 +1,6 @@
 import csv
+import io
+import json
 import sys
 from pathlib import Path
 
@@ -6,8 +8,11 @@ import pytest
 
 from tests.training.blobs import network, recipe, splits
 from training.errors import RecipeError
+from training.events import Events
 from training.fit import fit
 from training.loggers import MetricsFile, make_loggers
+
+SILENT = Events("silent")
 
 
 def lines(path: Path) -> list[dict[str, str]]:
@@ -16,7 +21,7 @@ def lines(path: Path) -> list[dict[str, str]]:
 
 
 def test_every_epoch_has_a_line_with_what_was_measured(tmp_path: Path) -> None:
-    figures = fit(network(), splits(), recipe(epochs=3), loggers=make_loggers([], tmp_path))
+    figures = fit(network(), splits(), recipe(epochs=3), loggers=make_loggers([], tmp_path, SILENT))
 
     found = lines(tmp_path / "metrics.csv")
     assert [(line["epoch"], line["step"]) for line in found] == [("1", "3"), ("2", "6"), ("3", "9")]
@@ -49,7 +54,7 @@ def test_what_is_measured_of_one_epoch_comes_on_one_line(tmp_path: Path) -> None
 
 
 def test_tensorboard_writes_events_of_the_same_figures(tmp_path: Path) -> None:
-    fit(network(), splits(), recipe(), loggers=make_loggers(["tensorboard"], tmp_path))
+    fit(network(), splits(), recipe(), loggers=make_loggers(["tensorboard"], tmp_path, SILENT))
 
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: PLC0415  slow to import
 
@@ -59,9 +64,21 @@ def test_tensorboard_writes_events_of_the_same_figures(tmp_path: Path) -> None:
     assert losses == pytest.approx([float(line["validation_loss"]) for line in lines(tmp_path / "metrics.csv")])
 
 
+def test_a_logger_that_fails_is_told_of_once_and_ends_no_fit(tmp_path: Path) -> None:
+    (tmp_path / "tensorboard").write_text("in the way")
+    told = io.StringIO()
+
+    fit(network(), splits(), recipe(), loggers=make_loggers(["tensorboard"], tmp_path, Events("json", told)))
+
+    (line,) = map(json.loads, told.getvalue().splitlines())
+    assert (line["event"], line["logger"]) == ("logger-failed", "tensorboard")
+    assert "File exists" in line["reason"]
+    assert len(lines(tmp_path / "metrics.csv")) == 2
+
+
 def test_an_unknown_logger_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as refusal:
-        make_loggers(["wandb"], tmp_path)
+        make_loggers(["wandb"], tmp_path, SILENT)
 
     assert str(refusal.value) == "logger: expected one of tensorboard, mlflow, got 'wandb'"
 
@@ -74,11 +91,11 @@ def test_mlflow_is_refused_where_nothing_says_where_its_runs_go(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
     with pytest.raises(RecipeError, match=r"^logger mlflow: expected MLFLOW_TRACKING_URI to be the address"):
-        make_loggers(["mlflow"], tmp_path / "job")
+        make_loggers(["mlflow"], tmp_path / "job", SILENT)
 
 
 def test_mlflow_is_refused_where_it_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [])
 
     with pytest.raises(RecipeError, match=r"expected the package mlflow, which is not installed: pip install"):
-        make_loggers(["mlflow"], tmp_path)
+        make_loggers(["mlflow"], tmp_path, SILENT)
