@@ -6,15 +6,17 @@ Exit codes are those of ``training/exit_codes.py``; one sentence on stderr says 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TextIO
 
 from folding.errors import GraphError
 from models.errors import ModelsError
 from models.store import Store
-from training.command_line import Command, make_parser
+from training.command_line import Command, Report, make_parser
 from training.errors import RecipeError, TrainingError
 from training.exit_codes import ExitCode, code_of_error
 from training.interruption import Interrupted, Interruption
@@ -29,57 +31,86 @@ ONLY_TRAINING = frozenset({"PIL", "lightning", "matplotlib", "pyarrow", "scipy",
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and say how it went; ``arguments`` are those of the process if none are given."""
-    options = make_parser(_COMMANDS).parse_args(arguments)
+    options = make_parser(_COMMANDS).parse_args(arguments, argparse.Namespace(interruption=Interruption()))
     choose_threads(os.environ)  # before torch is imported
     try:
-        with Interruption():  # as the first process of a container it would not be ended by a signal that nobody takes
-            options.command(options)
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read the report has seen enough; what was to be done is done
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with options.interruption:  # a signal that nobody takes would not end the first process of a container
+            report = options.command(options)
+            options.interruption.ignore()  # to leave with 143 now would have it all done again
+            _print(report)
     except (TrainingError, GraphError, ModelsError) as error:
-        print(f"bntrain: {error}", file=sys.stderr)
+        _say(str(error))
         return code_of_error(error)
     except Interrupted as interrupted:
-        print(f"bntrain: {': '.join([str(interrupted), *getattr(interrupted, '__notes__', [])])}", file=sys.stderr)
+        _say(": ".join([str(interrupted), *getattr(interrupted, "__notes__", [])]))
         return ExitCode(128 + interrupted.number)
     except ModuleNotFoundError as error:
         if error.name not in ONLY_TRAINING:
             raise
-        print(
-            f"bntrain: expected {error.name} to be installed, it is not: this environment only serves; "
-            "`make train` adds what training needs, and so does `pip install '.[training]'` in the clone",
-            file=sys.stderr,
+        _say(
+            f"expected {error.name} to be installed, it is not: this environment only serves; "
+            "`make train` adds what training needs, and so does `pip install '.[training]'` in the clone"
         )
         return ExitCode.FAILED
+    finally:
+        _give_up_if_gone(sys.stderr)
     return ExitCode.DONE
 
 
+def _print(report: Report) -> None:
+    """Print a report, as far as someone reads it; whoever left has seen enough."""
+    with contextlib.suppress(BrokenPipeError):
+        report()
+    _give_up_if_gone(sys.stdout)
+
+
+def _say(sentence: str) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        print(f"bntrain: {sentence}", file=sys.stderr)
+
+
+def _give_up_if_gone(stream: TextIO) -> None:
+    """Where a stream's reader is gone, lead it nowhere: what is left in it would have Python exit with 120."""
+    try:
+        stream.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 # torch takes seconds to import: what needs it is imported by the command that runs, not by `--help`
-def _fit(options: argparse.Namespace) -> None:
+def _fit(options: argparse.Namespace) -> Report:
     from training import report
     from training.command_fit import fit_named
 
-    if (bundle := fit_named(options)) is not None:
-        report.print_bundle(bundle)
+    bundle = fit_named(options)
+
+    def tell() -> None:
+        if bundle is not None:
+            report.print_bundle(bundle)
+
+    return tell
 
 
-def _export(options: argparse.Namespace) -> None:
+def _export(options: argparse.Namespace) -> Report:
     from training.command_export import draft_named
 
-    _publish(draft_named, options)
+    return _publish(draft_named, options)
 
 
-def _statistics(options: argparse.Namespace) -> None:
+def _statistics(options: argparse.Namespace) -> Report:
     from training import report
     from training.command_statistics import reestimate_named
 
     made = reestimate_named(options)
-    report.print_changes(made.layers)
-    print(f"wrote {options.output}, its statistics those of {made.rows} rows")
+
+    def tell() -> None:
+        report.print_changes(made.layers)
+        print(f"wrote {options.output}, its statistics those of {made.rows} rows")
+
+    return tell
 
 
-def _import(options: argparse.Namespace) -> None:
+def _import(options: argparse.Namespace) -> Report:
     from training.import_onnx import draft_import
 
     def make(options: argparse.Namespace) -> BundleDraft:
@@ -91,32 +122,40 @@ def _import(options: argparse.Namespace) -> None:
             allow_untrained=options.allow_untrained,
         )
 
-    _publish(make, options)
+    return _publish(make, options)
 
 
-def _publish(make: Callable[[argparse.Namespace], BundleDraft], options: argparse.Namespace) -> None:
+def _publish(make: Callable[[argparse.Namespace], BundleDraft], options: argparse.Namespace) -> Report:
     from training import report
 
     store = Store(options.store)
     store.versions(options.name)  # refuses a name that no model can have, before the work
     made = make(options)
     published = None if options.dry_run else store.publish(made)
-    report.print_proof(made)
-    if published is not None:
-        print(f"published {published.path}")
+
+    def tell() -> None:
+        report.print_proof(made)
+        if published is not None:
+            print(f"published {published.path}")
+
+    return tell
 
 
-def _recalibrate(options: argparse.Namespace) -> None:
+def _recalibrate(options: argparse.Namespace) -> Report:
     from training import report
     from training.command_recalibrate import recalibrate_named
 
     made, published = recalibrate_named(options)
-    report.print_recalibration(made.record)
-    if published is not None:
-        print(f"published {published.path}; it answers by default once it is promoted")
+
+    def tell() -> None:
+        report.print_recalibration(made.record)
+        if published is not None:
+            print(f"published {published.path}; it answers by default once it is promoted")
+
+    return tell
 
 
-def _networks(options: argparse.Namespace) -> None:
+def _networks(options: argparse.Namespace) -> Report:
     from training import report
     from training.arguments import parse_arguments
     from training.loading import load_network
@@ -126,30 +165,34 @@ def _networks(options: argparse.Namespace) -> None:
     if options.network is None and options.arguments:
         raise RecipeError("--argument: expected the name of a network to build with it")
     if options.network is None:
-        report.print_networks(describe_networks())
-    else:
-        report.print_modules(describe_modules(load_network(options.network, parse_arguments(options.arguments))))
+        return partial(report.print_networks, describe_networks())
+    network = load_network(options.network, parse_arguments(options.arguments))
+    return partial(report.print_modules, describe_modules(network))
 
 
-def _study(options: argparse.Namespace) -> None:
+def _study(options: argparse.Namespace) -> Report:
     from training.command_study import study_as_told
 
-    print(f"wrote {study_as_told(options)}")
+    return partial(print, f"wrote {study_as_told(options)}")
 
 
-def _verify(options: argparse.Namespace) -> None:
+def _verify(options: argparse.Namespace) -> Report:
     from training import report
     from training.named_bundles import open_folder
     from training.verify_bundle import verify_bundle
 
     bundle = open_folder(options.bundle)
     record = verify_bundle(bundle, options.network)
-    report.print_layers(bundle.manifest.layers)
-    report.print_verification(record)
-    print(
-        f"{options.bundle}: every file intact, every output within {record.tolerance:g}, "
-        f"every tap within {record.tap_tolerance:g}"
-    )
+
+    def tell() -> None:
+        report.print_layers(bundle.manifest.layers)
+        report.print_verification(record)
+        print(
+            f"{options.bundle}: every file intact, every output within {record.tolerance:g}, "
+            f"every tap within {record.tap_tolerance:g}"
+        )
+
+    return tell
 
 
 _COMMANDS: Mapping[str, Command] = {

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,18 +63,15 @@ def _add_dry_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="report, and publish nothing")
 
 
-# a report needs no runtime, and a copy none of all this: each command imports what it needs
-def _report(options: argparse.Namespace) -> None:
+# a report needs no runtime, and a copy none of all this: each command imports what it needs, and returns its report
+def _report(options: argparse.Namespace) -> Callable[[], None]:
     from training.bundle_report import print_report, report_as_json
 
     bundle = open_folder(options.bundle)
-    if options.json:
-        print(report_as_json(bundle))
-    else:
-        print_report(bundle)
+    return partial(print, report_as_json(bundle)) if options.json else partial(print_report, bundle)
 
 
-def _calibrate(options: argparse.Namespace) -> None:
+def _calibrate(options: argparse.Namespace) -> Callable[[], None]:
     from folding.held_out import calibrate_bundle
     from folding.rows import read_rows
     from training.bundle_report import print_calibrations
@@ -81,30 +80,36 @@ def _calibrate(options: argparse.Namespace) -> None:
     found = calibrate_bundle(bundle, read_rows(options.rows))
     copy = BundleCopy(bundle=bundle, name=bundle.manifest.name, calibration=found)
     told = "" if options.dry_run else _publish_candidate(store, copy)
-    print_calibrations({"before": bundle.calibration(), "by these rows": found})
-    print(told, end="")
+
+    def tell() -> None:
+        print_calibrations({"before": bundle.calibration(), "by these rows": found})
+        print(told, end="")
+
+    return tell
 
 
-def _fold(options: argparse.Namespace) -> None:
+def _fold(options: argparse.Namespace) -> Callable[[], None]:
     from folding.refolding import refold_bundle
     from training import report
 
     store, bundle = open_version(options.bundle)
     draft = refold_bundle(bundle, mode=options.mode)
     told = "" if options.dry_run else _publish_candidate(store, draft)
-    report.print_proof(draft)
-    if draft.calibration is None and bundle.calibration() is not None:
-        print("not calibrated: other channels can be watched now; `bntrain calibrate` does it anew")
-    print(told, end="")
+
+    def tell() -> None:
+        report.print_proof(draft)
+        if draft.calibration is None and bundle.calibration() is not None:
+            print("not calibrated: other channels can be watched now; `bntrain calibrate` does it anew")
+        print(told, end="")
+
+    return tell
 
 
-def _publish(options: argparse.Namespace) -> None:
+def _publish(options: argparse.Namespace) -> Callable[[], None]:
     _, bundle = open_version(options.bundle)
     store, copy = Store(Path(options.store)), BundleCopy(bundle=bundle, name=options.name or bundle.manifest.name)
-    if options.candidate:
-        print(_publish_candidate(store, copy), end="")
-    else:
-        print(f"published {store.publish(copy).path}")
+    told = _publish_candidate(store, copy) if options.candidate else f"published {store.publish(copy).path}\n"
+    return partial(print, told, end="")
 
 
 def _publish_candidate(store: Store, made: Publishable) -> str:

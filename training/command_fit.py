@@ -12,7 +12,7 @@ from models.store import Store
 from training import job
 from training.errors import RecipeError
 from training.events import Events, form_of
-from training.interruption import Interrupted, Interruption
+from training.interruption import Interrupted
 from training.job_folder import JobFolder, open_job_folder
 from training.kept_fit import Runs
 from training.processes import Processes, rank
@@ -20,7 +20,7 @@ from training.recipe import load_recipe
 
 
 def fit_named(options: argparse.Namespace) -> Bundle | None:
-    """Run a recipe's job, or go on with it.
+    """Run a recipe's job, or go on with it; signals are those of ``options.interruption``, which is entered.
 
     Returns:
         What was published; None in a process that the command has started to help.
@@ -31,11 +31,14 @@ def fit_named(options: argparse.Namespace) -> Bundle | None:
     """
     if options.processes < 1:
         raise RecipeError(f"--processes: expected at least 1, got {options.processes}")
+    if not options.checkpoint_every_s > 0:  # nor is NaN
+        raise RecipeError(f"--checkpoint-every-s: expected more than 0, got {options.checkpoint_every_s:g}")
     recipe = load_recipe(options.recipe, options.changes)
-    with Interruption() as interruption, _open_folder(options, recipe.name) as folder:
+    interruption = options.interruption
+    with _open_folder(options, recipe.name) as folder:
         runs = Runs(folder, interruption, options.checkpoint_every_s, options.restart, tuple(options.loggers))
         try:
-            return job.run_kept(recipe, Store(options.store), runs, Processes(options.processes))
+            return job.run(recipe, Store(options.store), runs, Processes(options.processes))
         except Interrupted as interrupted:
             if rank() != 0:
                 return None  # the one that speaks for all says so; for it, a process that fails is a failure of the job

@@ -10,7 +10,11 @@ from pathlib import Path
 from training.bundle_commands import add_bundle_commands
 from training.events import FORMS
 
-Command = Callable[[argparse.Namespace], None]
+Report = Callable[[], None]
+"""Prints what became of a command, for whoever wants to know."""
+
+Command = Callable[[argparse.Namespace], Report]
+"""Does what was asked for, by what the command line says and ``interruption``; what it returns changes nothing more."""
 
 
 def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:

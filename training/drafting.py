@@ -13,7 +13,7 @@ from folding.proof import draft
 from models.draft import BundleDraft
 from models.moving_average import MovingAverage
 from models.standardization import StandardizationRecord
-from models.training import TrainingRecord
+from models.training import DataRecord, TrainingRecord
 from training.accuracy import served_accuracy
 from training.data import LabelledRows, Splits
 from training.data.batches import ValueBatches, read_evenly
@@ -64,12 +64,15 @@ def with_population_statistics(
     return Fitted(network, figures, moving_averages, len(data.train), standardization)
 
 
-def draft_fitted(fitted: Fitted, data: Splits[LabelledRows], recipe: Recipe, tell: Tell) -> BundleDraft:
+def draft_fitted(
+    fitted: Fitted, data: Splits[LabelledRows], described: DataRecord, recipe: Recipe, tell: Tell
+) -> BundleDraft:
     """Fold, verify and calibrate a fitted network with held-out rows, and measure how well it will answer.
 
     Args:
         fitted: The network, and how it came to be.
         data: What it was fitted to, and is measured on.
+        described: What the manifest says of the data.
         recipe: How it was fitted.
         tell: Is told of every step.
 
@@ -88,7 +91,7 @@ def draft_fitted(fitted: Fitted, data: Splits[LabelledRows], recipe: Recipe, tel
     tell("folded", layers=len(layers), kept=sum(layer.placement == "kept" for layer in layers))
     training = TrainingRecord(
         rows=fitted.rows,
-        data=data.record(),
+        data=described,
         recipe=recipe.model_dump(mode="json"),
         metrics={
             "train_loss": fitted.figures.train_loss,

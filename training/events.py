@@ -23,8 +23,8 @@ Form = Literal["bar", "lines", "json", "silent"]
 
 FORMS: tuple[Form, ...] = ("bar", "lines", "json")
 
-QUIET = frozenset({"checkpoint"})
-"""What only programs want to know each time."""
+QUIET = frozenset({"checkpoint", "failed"})
+"""What only programs want to know each time, and what a sentence at the end says to people."""
 
 Fields = dict[str, JsonValue]
 
@@ -55,8 +55,9 @@ class Events:
         written = _WRITTEN[self.form](event, fields, line)
         if written:
             stream = self.stream or sys.stderr
-            stream.write(written + "\n")
-            stream.flush()
+            with contextlib.suppress(OSError):  # whoever read it may be gone; that ends no fit either
+                stream.write(written + "\n")
+                stream.flush()
         if self.log is not None:
             with contextlib.suppress(OSError), self.log.open("a") as file:  # a full disk ends no fit
                 file.write(line + "\n")

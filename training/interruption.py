@@ -51,6 +51,11 @@ class Interruption:
             signal.signal(number, handler)
         self._before = {}
 
+    def ignore(self) -> None:
+        """Let no signal break anything off any more: what was to be done is done. Nothing where it was not entered."""
+        for number in self._before:
+            signal.signal(number, signal.SIG_IGN)
+
     def listen(self) -> None:
         """Take the signals (back, where a library has taken them); nothing where it was not entered."""
         for number, handler in self._before.items():

@@ -10,8 +10,7 @@ import torch
 from models.bundle import Bundle
 from models.store import Store
 from tests.exporter import operators_read_once
-from tests.training.examples import short_recipe
-from training import job
+from tests.training.examples import run_job, short_recipe
 from training.recipe import load_recipe
 
 __all__ = ["operators_read_once"]
@@ -50,7 +49,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def short_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A store with one version of the short recipe; tests add none."""
     store = Store(tmp_path_factory.mktemp("short"))
-    job.run(short_recipe(), store)
+    run_job(short_recipe(), store)
     return store
 
 
@@ -63,4 +62,4 @@ def short(short_store: Store) -> Bundle:
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """What the committed recipe ``digits`` gives; it is fitted once, in some 20 s."""
-    return job.run(load_recipe("digits"), Store(tmp_path_factory.mktemp("digits")))
+    return run_job(load_recipe("digits"), Store(tmp_path_factory.mktemp("digits")))

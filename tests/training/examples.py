@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from folding.folded import FoldedGraph, fold_graph
+from models.bundle import Bundle
 from models.manifest import FoldMode
+from models.store import Store
+from training import job
+from training.interruption import Interruption
+from training.job_folder import open_job_folder
+from training.kept_fit import Runs
 from training.normalization import normalization_layers
 from training.publishing import layer_sources
 from training.recipe import Recipe, load_recipe
@@ -68,6 +76,14 @@ def build(make: Callable[[], nn.Module], *, seed: int = 0) -> nn.Module:
 def short_recipe(*changes: str) -> Recipe:
     """A recipe that takes a second: too short to be any good, long enough to be all there."""
     return load_recipe("digits-mlp", ["epochs=2", "arguments={widths: [32, 16]}", *changes])
+
+
+def run_job(recipe: Recipe, store: Store) -> Bundle:
+    """What a recipe's job publishes; its folder is gone afterwards."""
+    with tempfile.TemporaryDirectory() as runs, open_job_folder(Path(runs), "silent") as folder:
+        bundle = job.run(recipe, store, Runs(folder, Interruption()))
+    assert bundle is not None
+    return bundle
 
 
 def normal_rows(*shape: int, seed: int = 1) -> Tensor:

@@ -1,6 +1,7 @@
 import io
 import json
 import math
+import os
 import re
 from datetime import datetime
 from pathlib import Path
@@ -46,10 +47,11 @@ def test_an_event_is_a_line_of_words() -> None:
     assert stream.getvalue() == "epoch 2/40  train_loss 0.1235  rows 1200\n"
 
 
-def test_people_are_not_told_of_every_checkpoint() -> None:
+@pytest.mark.parametrize("event", ["checkpoint", "failed"])
+def test_people_are_not_told_of_every_checkpoint_nor_twice_of_a_failure(event: str) -> None:
     stream = io.StringIO()
 
-    Events("lines", stream).tell("checkpoint", step=1)
+    Events("lines", stream).tell(event)
 
     assert stream.getvalue() == ""
 
@@ -81,6 +83,17 @@ def test_a_log_that_can_t_be_written_ends_nothing(tmp_path: Path) -> None:
     Events("json", stream, tmp_path / "missing" / "log.jsonl").tell("started")
 
     assert json.loads(stream.getvalue())["event"] == "started"
+
+
+def test_a_reader_that_is_gone_ends_nothing(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+
+    with os.fdopen(write, "w", buffering=1) as stream:
+        Events("json", stream, tmp_path / "log.jsonl").tell("started")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), write)  # where what is left of the line can go
+
+    assert json.loads((tmp_path / "log.jsonl").read_text())["event"] == "started"
 
 
 def test_a_bar_is_for_terminals() -> None:

@@ -78,10 +78,18 @@ def test_it_takes_the_signals_back_from_whoever_took_them() -> None:
 def test_afterwards_signals_do_what_they_did() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
 
-    with Interruption():
-        pass
+    with Interruption() as interruption:
+        interruption.ignore()
 
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+
+
+def test_what_is_done_is_not_broken_off() -> None:
+    with Interruption() as interruption:
+        interruption.ignore()
+        raise_signal(signal.SIGTERM)
+
+    assert interruption.received is None
 
 
 def test_what_is_ignored_stays_ignored() -> None:

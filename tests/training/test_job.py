@@ -28,8 +28,7 @@ from models.store import Store
 from tests.committed import BUNDLES
 from tests.damage import replace_arrays
 from tests.drafts import draft
-from tests.training.examples import short_recipe
-from training import job
+from tests.training.examples import run_job, short_recipe
 from training.data import Rows, load_data
 from training.errors import RecipeError
 from training.networks import NETWORKS, build_network
@@ -171,7 +170,7 @@ def test_a_short_fit_at_a_low_momentum_leaves_averages_of_which_the_report_warns
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(NETWORKS, "slow", Slow)
-    bundle = job.run(short_recipe("network=slow", "epochs=1"), Store(tmp_path))
+    bundle = run_job(short_recipe("network=slow", "epochs=1"), Store(tmp_path))
     averages = bundle.moving_averages()
 
     flags = [
@@ -194,13 +193,13 @@ def test_the_published_parameters_are_those_of_the_normalization_archive(short: 
 
 
 def test_the_same_recipe_gives_the_same_bytes(short: Bundle, tmp_path: Path) -> None:
-    again = job.run(short_recipe(), Store(tmp_path))
+    again = run_job(short_recipe(), Store(tmp_path))
 
     assert contents(again) == contents(short)
 
 
 def test_another_seed_gives_another_model(short: Bundle, tmp_path: Path) -> None:
-    other = job.run(short_recipe("seed=2"), Store(tmp_path))
+    other = run_job(short_recipe("seed=2"), Store(tmp_path))
 
     ours, theirs = contents(short), contents(other)
     # a probe holds none of the weights that it is run with
@@ -212,7 +211,7 @@ def test_a_job_whose_graph_disagrees_publishes_nothing(tmp_path: Path, monkeypat
     store = Store(tmp_path / "store")
 
     with pytest.raises(VerificationError, match=r"^logits: on random rows the folded graph is 0\.01 off"):
-        job.run(short_recipe("network=liar", "epochs=1"), store)
+        run_job(short_recipe("network=liar", "epochs=1"), store)
 
     assert list(tmp_path.rglob("*")) == []
 
@@ -222,7 +221,7 @@ def test_a_job_that_can_t_publish_says_so(tmp_path: Path) -> None:
     occupied.write_text("no folder")
 
     with pytest.raises(StoreError, match="expected a folder that can be"):
-        job.run(short_recipe("epochs=1"), Store(occupied))
+        run_job(short_recipe("epochs=1"), Store(occupied))
 
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
 

@@ -14,8 +14,7 @@ from models.normalization import Normalization
 from models.store import Store
 from tests.committed import BUNDLES
 from tests.damage import change_manifest
-from tests.training.examples import short_recipe
-from training import job
+from tests.training.examples import run_job, short_recipe
 from training.__main__ import main
 from training.errors import RecipeError
 from training.recipe import Recipe
@@ -27,7 +26,7 @@ CHANGES = "normalize=[{action: remove, types: [BatchNorm1d]}, {types: [ReLU], wh
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """What a recipe gives that normalizes after the nonlinearity; tests change nothing of it."""
-    return job.run(short_recipe("epochs=1", CHANGES), Store(tmp_path_factory.mktemp("normalized")))
+    return run_job(short_recipe("epochs=1", CHANGES), Store(tmp_path_factory.mktemp("normalized")))
 
 
 @pytest.fixture

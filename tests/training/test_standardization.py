@@ -8,8 +8,7 @@ from torch import Tensor
 from folding.verify import verify
 from models.bundle import Bundle
 from models.store import Store
-from tests.training.examples import INPUT, OUTPUT, answers, build, export, normal_rows, short_recipe
-from training import job
+from tests.training.examples import INPUT, OUTPUT, answers, build, export, normal_rows, run_job, short_recipe
 from training.errors import DataError
 from training.networks.mlp import MLP
 from training.normalization import normalization_layers, read_layer
@@ -180,7 +179,7 @@ def table_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     (folder / "data.csv").write_text("\n".join([",".join((*COLUMNS, "trend")), *lines]))
     changes = ("epochs=1", "data={format: csv, label: trend}", f"data.file={folder / 'data.csv'}")
     arguments = "arguments={in_features: 3, num_classes: 2, widths: [8]}"
-    return job.run(short_recipe(*changes, arguments, "name=table"), Store(folder / "store"))
+    return run_job(short_recipe(*changes, arguments, "name=table"), Store(folder / "store"))
 
 
 def test_a_table_is_standardized_and_the_manifest_says_how(table_bundle: Bundle) -> None:
