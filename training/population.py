@@ -57,7 +57,7 @@ def estimate_population_statistics(network: nn.Module, batches: Sequence[Tensor]
         with torch.no_grad():
             layers = normalization_layers(network)
             counts = [
-                _estimate(network, name, layers[name], batches) for name in _order_of_use(network, layers, batches[0])
+                _estimate(network, name, layers[name], batches) for name in order_of_use(network, batches[0])
             ]
     finally:
         for module, training in modes.items():
@@ -69,11 +69,16 @@ class _Reached(Exception):
     """Ends a forward pass at the layer whose input was wanted."""
 
 
-def _order_of_use(network: nn.Module, layers: dict[str, _BatchNorm], batch: Tensor) -> list[str]:
+def order_of_use(network: nn.Module, batch: Tensor) -> list[str]:
+    """The names of the layers that are estimated, in the order in which a batch meets them.
+
+    Raises:
+        StatisticsError: If a layer is used twice in a pass.
+    """
     order: list[str] = []
     handles = [
         layer.register_forward_pre_hook(lambda _module, _inputs, name=name: order.append(name))
-        for name, layer in layers.items()
+        for name, layer in normalization_layers(network).items()
         if layer.track_running_stats and not isinstance(layer, Frozen | Standardization)
     ]
     try:

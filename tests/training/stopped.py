@@ -35,7 +35,7 @@ def splits() -> Splits:
 def recipe(**changes: Any) -> Recipe:  # noqa: ANN401  fields of a recipe
     """Of three epochs."""
     fields: dict[str, Any] = {"epochs": 3, "batch_rows": BATCH_ROWS, "learning_rate": 0.05, "seed": 1}
-    return Recipe(name="noise", network="mlp", data="noise", **(fields | changes))
+    return Recipe(name="noise", network="mlp", data="digits", **(fields | changes))
 
 
 class Counting(nn.Module):

@@ -28,7 +28,7 @@ def recipe(*, epochs: int = 3, batch_rows: int = 16, seed: int = 0, weight_decay
     return Recipe(
         name="blobs",
         network="mlp",
-        data="blobs",
+        data="digits",
         epochs=epochs,
         batch_rows=batch_rows,
         learning_rate=0.05,

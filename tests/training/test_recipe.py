@@ -117,6 +117,22 @@ def test_data_that_is_not_described_right_is_refused_by_field(tiny: Path, data: 
     assert len(str(refusal.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ("max_gradient_norm=.inf", "max_gradient_norm: Input should be a finite number, got inf"),
+        ("weight_decay=.nan", "weight_decay: Input should be a finite number, got nan"),
+        ("augment.rotate_degrees=.nan", "augment.rotate_degrees: Input should be"),
+        ("normalize=[{action: freeze, types: ['*']}]", "normalize: Value error, expected insert or remove, a fit begins"),
+    ],
+)
+def test_what_no_fit_can_do_is_refused_by_field(tiny: Path, change: str, problem: str) -> None:
+    with pytest.raises(RecipeError) as refusal:
+        load_recipe(str(tiny), [change])
+
+    assert str(refusal.value).startswith(f"tiny.yaml: {problem}")
+
+
 def test_the_last_of_two_changes_of_a_field_counts(tiny: Path) -> None:
     recipe = load_recipe(str(tiny), ["epochs=5", "epochs=6"])
 
