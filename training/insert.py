@@ -8,8 +8,9 @@ Where a layer goes. A pattern stands for a *layer*, a module with weights, or fo
 - after the nonlinearity is what the nonlinearity gives; for a layer, what the one that takes it directly gives.
 
 A place that several patterns stand for is normalized once; nonlinearities that take one tensor, which no layer gives to
-one of them alone, are normalized each by itself, unless a pattern has that tensor normalized where it is given. A bias directly before a new layer is dropped: the layer
-would subtract it, and its beta takes the place (Ioffe & Szegedy 2015, section 3.2).
+one of them alone, are normalized each by itself, unless a pattern has that tensor normalized where it is given. A bias
+directly before a new layer is dropped: the layer would subtract it, and its beta takes the place (Ioffe & Szegedy 2015,
+section 3.2).
 
 What a module gives is normalized in the module itself: ``hidden.0`` stays the linear layer that it was, with its weight
 under the old name, and has a part more, ``hidden.0.normalization``. What is before a nonlinearity and not behind one

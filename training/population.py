@@ -56,9 +56,7 @@ def estimate_population_statistics(network: nn.Module, batches: Sequence[Tensor]
     try:
         with torch.no_grad():
             layers = normalization_layers(network)
-            counts = [
-                _estimate(network, name, layers[name], batches) for name in order_of_use(network, batches[0])
-            ]
+            counts = [_estimate(network, name, layers[name], batches) for name in order_of_use(network, batches[0])]
     finally:
         for module, training in modes.items():
             module.training = training

@@ -123,7 +123,10 @@ def test_data_that_is_not_described_right_is_refused_by_field(tiny: Path, data: 
         ("max_gradient_norm=.inf", "max_gradient_norm: Input should be a finite number, got inf"),
         ("weight_decay=.nan", "weight_decay: Input should be a finite number, got nan"),
         ("augment.rotate_degrees=.nan", "augment.rotate_degrees: Input should be"),
-        ("normalize=[{action: freeze, types: ['*']}]", "normalize: Value error, expected insert or remove, a fit begins"),
+        (
+            "normalize=[{action: freeze, types: ['*']}]",
+            "normalize: Value error, expected insert or remove, a fit begins",
+        ),
     ],
 )
 def test_what_no_fit_can_do_is_refused_by_field(tiny: Path, change: str, problem: str) -> None:
