@@ -26,14 +26,13 @@ from models.moments import Moments
 from training.errors import StatisticsError
 from training.normalization import normalization_layers
 from training.processes import merge_over_processes
-from training.standardization import Standardization
 from training.variants import Frozen
 
 
 def estimate_population_statistics(network: nn.Module, batches: Sequence[Tensor]) -> int:
     """Replace the running statistics of every normalization layer by those of all rows; the mode stays as it is.
 
-    A frozen layer keeps the statistics that it has, and so does a standardization, whose are exact already.
+    A frozen layer keeps the statistics that it has; a standardization is one, and its are exact already.
 
     Running variances become the population variance, without Bessel's correction: that is what makes the layer's
     output over these rows have variance ``gamma^2 var / (var + eps)``.
@@ -77,7 +76,7 @@ def order_of_use(network: nn.Module, batch: Tensor) -> list[str]:
     handles = [
         layer.register_forward_pre_hook(lambda _module, _inputs, name=name: order.append(name))
         for name, layer in normalization_layers(network).items()
-        if layer.track_running_stats and not isinstance(layer, Frozen | Standardization)
+        if layer.track_running_stats and not isinstance(layer, Frozen)
     ]
     try:
         network(batch)
