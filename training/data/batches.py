@@ -39,21 +39,6 @@ class Share:
 WHOLE = Share()
 
 
-class Batches:
-    """All rows in their order, ``batch_rows`` at a time; the last batch may be smaller."""
-
-    def __init__(self, rows: LabelledRows, batch_rows: int) -> None:
-        self.rows = rows
-        self.batch_rows = batch_rows
-
-    def __len__(self) -> int:
-        return math.ceil(len(self.rows) / self.batch_rows)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for chosen in torch.split(torch.arange(len(self.rows)), self.batch_rows):
-            yield self.rows.read(chosen), self.rows.labels[chosen]
-
-
 class ValueBatches(Sequence[Tensor]):
     """The values of all rows in their order, ``batch_rows`` at a time, read anew every time they are wanted."""
 
@@ -74,6 +59,20 @@ class ValueBatches(Sequence[Tensor]):
             return [self[each] for each in range(*number.indices(len(self)))]
         first = range(len(self))[number] * self.batch_rows
         return self.rows.read(torch.arange(first, min(first + self.batch_rows, len(self.rows))))
+
+
+class Batches:
+    """All rows with their labels in their order, ``batch_rows`` at a time; the last batch may be smaller."""
+
+    def __init__(self, rows: LabelledRows, batch_rows: int) -> None:
+        self._values = ValueBatches(rows, batch_rows)
+        self._labels = rows.labels.split(batch_rows)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return zip(self._values, self._labels, strict=False)  # of no rows there is a batch of labels, an empty one
 
 
 def read_all(rows: LabelledRows) -> Tensor:
@@ -136,10 +135,11 @@ class ShuffledBatches:
         chosen = self.share.of(batch)
         values, labels = self.rows.read(chosen), self.rows.labels[chosen]
         if self.augment.num_chances:
-            chances = torch.rand(len(batch), self.augment.num_chances, generator=self._generator(epoch, number))
+            chances = torch.rand(len(batch), self.augment.num_chances, generator=self._generator(epoch, number + 1))
             values = self.augment.apply(values, self.share.of(chances))
         return values, labels
 
-    def _generator(self, *place: int) -> torch.Generator:
-        (seed,) = np.random.SeedSequence((self.seed, *place)).generate_state(1, np.uint64)
+    def _generator(self, epoch: int, stream: int = 0) -> torch.Generator:
+        """Of an epoch's order, or of what is done to its rows: a stream a batch, from 1."""
+        (seed,) = np.random.SeedSequence((self.seed, epoch, stream)).generate_state(1, np.uint64)
         return torch.Generator().manual_seed(int(seed))

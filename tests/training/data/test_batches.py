@@ -179,3 +179,14 @@ def test_moving_images_leaves_the_rows_themselves_alone() -> None:
         pass
 
     assert torch.equal(rows.values, before)
+
+
+def test_what_is_done_to_the_rows_of_a_batch_is_drawn_apart_from_the_order_of_their_epoch() -> None:
+    rows = Rows(torch.ones(8, 1, 1, 1), torch.arange(8))
+
+    ((values, order),) = ShuffledBatches(rows, 8, seed=3, augment=Augmentation(brightness=0.5))
+
+    (seed,) = np.random.SeedSequence((3, 0)).generate_state(1, np.uint64)
+    of_the_order = [torch.Generator().manual_seed(int(seed)) for _ in range(2)]
+    assert torch.equal(order, torch.randperm(8, generator=of_the_order[0]))
+    assert not torch.allclose(values.flatten(), 0.5 + torch.rand(8, generator=of_the_order[1]))
