@@ -27,7 +27,8 @@ class Recipe(BaseModel):
         network: A name of ``training.networks``, built with ``arguments``.
         normalize: Changes of where the network normalizes, made in their order before the fit; nothing can be frozen,
             since no layer has statistics yet.
-        data: A name of ``training.data``, or a format and where the data is, by the fields of that format.
+        data: A format of ``training.data`` and where the data is, by the fields of that format; its name alone where it
+            needs none.
         augment: What is done to training rows at random, every time they are used.
         class_balance: What makes up for classes of unequal size: ``sampling`` draws rows of every class equally often,
             ``weights`` has every class count as much in the loss.

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from training.data import Rows, Splits, load_data
+from training.data import Rows, Splits
+from training.data.digits import Digits
 from training.recipe import Recipe, load_recipe
 
 
@@ -44,7 +45,7 @@ def noise(shape: tuple[int, ...], *, train: int, validation: int) -> Splits:
 
 
 def _digits() -> Splits:
-    return load_data("digits")
+    return Digits().load()
 
 
 def _mnist_sized() -> Splits:

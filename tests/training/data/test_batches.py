@@ -10,15 +10,15 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn import functional
 
-from training.data import Rows, Splits, load_data
+from training.data import Rows, Splits
 from training.data.augmentation import Augmentation
 from training.data.batches import Batches, ShuffledBatches, read_all
-from training.errors import RecipeError
+from training.data.digits import Digits
 
 
 @pytest.fixture(scope="module")
 def splits() -> Splits:
-    return load_data("digits")
+    return Digits().load()
 
 
 def numbered_rows(count: int) -> Rows:
@@ -32,11 +32,6 @@ def moves(image: Tensor, reach: int) -> list[Tensor]:
     padded = functional.pad(image, (reach, reach, reach, reach))
     offsets = product(range(2 * reach + 1), repeat=2)
     return [padded[:, down : down + height, right : right + width] for down, right in offsets]
-
-
-def test_an_unknown_data_set_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(RecipeError, match=r"^data: expected one of digits, got 'imagenet'$"):
-        load_data("imagenet")
 
 
 def test_digits_are_rows_as_scikit_learn_gives_them(splits: Splits) -> None:
