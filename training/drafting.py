@@ -30,6 +30,11 @@ HELD_OUT_ROWS = 10_000
 HELD_OUT_VALUES = 2**26
 """They hold so many values at most, 256 MB in float32: fewer rows where rows are large."""
 INPUT_NAME, OUTPUT_NAME = "image", "logits"
+VALUES_NAME = "values"
+"""Of the input, where rows are no images."""
+
+IMAGE_AXES = 4
+"""Rows, channels, height and width."""
 
 Tell = Callable[..., None]
 
@@ -79,12 +84,13 @@ def draft_fitted(fitted: Fitted, data: Splits[LabelledRows], recipe: Recipe, tel
         TrainingError, GraphError: If any of it can't be done.
     """
     network = fitted.network
+    example = data.train.read(torch.arange(2))
     exported = export_network(
         network,
-        data.train.read(torch.arange(2)),
+        example,
         mode=recipe.fold,
         rows=held_out_rows(data),
-        names=([INPUT_NAME], [OUTPUT_NAME]),
+        names=([INPUT_NAME if example.ndim == IMAGE_AXES else VALUES_NAME], [OUTPUT_NAME]),
     )
     layers = exported.graph.layers
     tell("folded", layers=len(layers), kept=sum(layer.placement == "kept" for layer in layers))
