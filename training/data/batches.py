@@ -7,9 +7,9 @@ went before. So a fit can go on from any step, and several processes can share e
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import TypeVar, overload
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from training.data.augmentation import Augmentation
 from training.data.class_balance import draw_balanced
+from training.data.read_ahead import read_one_ahead
 from training.data.splits import LabelledRows
 
 
@@ -38,6 +39,8 @@ class Share:
 
 WHOLE = Share()
 
+Batch = TypeVar("Batch")
+
 
 class ValueBatches(Sequence[Tensor]):
     """The values of all rows in their order, ``batch_rows`` at a time, read anew every time they are wanted."""
@@ -48,6 +51,9 @@ class ValueBatches(Sequence[Tensor]):
 
     def __len__(self) -> int:
         return math.ceil(len(self.rows) / self.batch_rows)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return _in_turn(self.rows, self.__getitem__, range(len(self)))
 
     @overload
     def __getitem__(self, number: int) -> Tensor: ...
@@ -122,9 +128,12 @@ class ShuffledBatches:
         epoch, first = self._epoch, self._number
         self._epoch, self._number = epoch + 1, 0
         order = self._order(self._generator(epoch))
-        for number, batch in enumerate(torch.split(order, self.batch_rows)[: len(self)]):
-            if number >= first:
-                yield self._read(batch, epoch, number)
+        batches = torch.split(order, self.batch_rows)
+
+        def read(number: int) -> tuple[Tensor, Tensor]:
+            return self._read(batches[number], epoch, number)
+
+        yield from _in_turn(self.rows, read, range(first, len(self)))
 
     def _order(self, generator: torch.Generator) -> Tensor:
         if self.balanced:
@@ -143,3 +152,8 @@ class ShuffledBatches:
         """Of an epoch's order, or of what is done to its rows: a stream a batch, from 1."""
         (seed,) = np.random.SeedSequence((self.seed, epoch, stream)).generate_state(1, np.uint64)
         return torch.Generator().manual_seed(int(seed))
+
+
+def _in_turn(rows: LabelledRows, read: Callable[[int], Batch], numbers: range) -> Iterator[Batch]:
+    """What is read of some rows by number, the next one while this one is worked with, where that is worth a thread."""
+    return map(read, numbers) if rows.are_in_memory else read_one_ahead(read, numbers)

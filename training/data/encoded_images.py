@@ -76,6 +76,11 @@ class ImageRows:
     hashes: Sequence[bytes]
     pixels: Tensor | None = None
 
+    @property
+    def are_in_memory(self) -> bool:
+        """See ``LabelledRows``."""
+        return self.pixels is not None
+
     def __len__(self) -> int:
         return len(self.labels)
 
