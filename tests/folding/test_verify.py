@@ -318,6 +318,7 @@ def test_random_rows_are_like_others_however_many_those_are() -> None:
 
     drawn = random_like(rows, 8, np.random.default_rng(0))
 
-    assert (drawn.shape, drawn.dtype) == ((8, 3, 224, 224), np.float32)
+    assert drawn.shape == (8, 3, 224, 224)
+    assert drawn.dtype == np.float32
     # a million draws: the mean errs by 1e-3 of the deviation
     np.testing.assert_allclose([drawn.mean(), drawn.std()], [4.0, 1.0], atol=0.01)

@@ -72,7 +72,7 @@ class Batches:
 
     def __init__(self, rows: LabelledRows, batch_rows: int) -> None:
         self._values = ValueBatches(rows, batch_rows)
-        self._labels = rows.labels.split(batch_rows)
+        self._labels = torch.split(rows.labels, batch_rows)
 
     def __len__(self) -> int:
         return len(self._values)

@@ -69,7 +69,7 @@ def _parts(root: Path) -> dict[str, Path]:
         return {"train": root}
     if {"val", "validation"} <= names:
         raise DataError(f"{root}: expected one folder of rows to decide by, got both val and validation")
-    folders = {part: root / part for part in PARTS if part in names}
+    folders: dict[str, Path] = {part: root / part for part in PARTS if part in names}
     return folders | ({"validation": root / "val"} if "val" in names else {})
 
 
