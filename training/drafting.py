@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from folding.proof import draft
 from models.draft import BundleDraft
@@ -27,7 +27,14 @@ from training.recipe import Recipe
 STATISTICS_BATCH_ROWS = 512
 HELD_OUT_ROWS = 10_000
 """Of the validation rows, and of the test rows, so many are verified and calibrated with at most."""
+HELD_OUT_VALUES = 2**26
+"""They hold so many values at most, 256 MB in float32: fewer rows where rows are large."""
 INPUT_NAME, OUTPUT_NAME = "image", "logits"
+VALUES_NAME = "values"
+"""Of the input, where rows are no images."""
+
+IMAGE_AXES = 4
+"""Rows, channels, height and width."""
 
 Tell = Callable[..., None]
 
@@ -77,12 +84,13 @@ def draft_fitted(fitted: Fitted, data: Splits[LabelledRows], recipe: Recipe, tel
         TrainingError, GraphError: If any of it can't be done.
     """
     network = fitted.network
+    example = data.train.read(torch.arange(2))
     exported = export_network(
         network,
-        data.train.read(torch.arange(2)),
+        example,
         mode=recipe.fold,
-        rows=torch.cat([read_evenly(rows, HELD_OUT_ROWS) for rows in (data.test, data.validation)]),
-        names=([INPUT_NAME], [OUTPUT_NAME]),
+        rows=held_out_rows(data),
+        names=([INPUT_NAME if example.ndim == IMAGE_AXES else VALUES_NAME], [OUTPUT_NAME]),
     )
     layers = exported.graph.layers
     tell("folded", layers=len(layers), kept=sum(layer.placement == "kept" for layer in layers))
@@ -109,3 +117,14 @@ def draft_fitted(fitted: Fitted, data: Splits[LabelledRows], recipe: Recipe, tel
         parameters=parameter_arrays(network),
         moving_averages=fitted.moving_averages,
     )
+
+
+def held_out_rows(data: Splits[LabelledRows], *, values: int = HELD_OUT_VALUES) -> Tensor:
+    """Test rows and validation rows ``(rows, ...)``, at even distances where all of them would be too many.
+
+    Args:
+        data: Whose they are.
+        values: How many each of the two parts may have at most, unless one row has more.
+    """
+    at_most = max(1, min(HELD_OUT_ROWS, values // data.test.read(torch.arange(1)).numel()))
+    return torch.cat([read_evenly(rows, at_most) for rows in (data.test, data.validation)])

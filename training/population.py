@@ -26,14 +26,13 @@ from models.moments import Moments
 from training.errors import StatisticsError
 from training.normalization import normalization_layers
 from training.processes import merge_over_processes
-from training.standardization import Standardization
 from training.variants import Frozen
 
 
 def estimate_population_statistics(network: nn.Module, batches: Sequence[Tensor]) -> int:
     """Replace the running statistics of every normalization layer by those of all rows; the mode stays as it is.
 
-    A frozen layer keeps the statistics that it has, and so does a standardization, whose are exact already.
+    A frozen layer keeps the statistics that it has; a standardization is one, and its are exact already.
 
     Running variances become the population variance, without Bessel's correction: that is what makes the layer's
     output over these rows have variance ``gamma^2 var / (var + eps)``.
@@ -56,9 +55,7 @@ def estimate_population_statistics(network: nn.Module, batches: Sequence[Tensor]
     try:
         with torch.no_grad():
             layers = normalization_layers(network)
-            counts = [
-                _estimate(network, name, layers[name], batches) for name in _order_of_use(network, layers, batches[0])
-            ]
+            counts = [_estimate(network, name, layers[name], batches) for name in order_of_use(network, batches[0])]
     finally:
         for module, training in modes.items():
             module.training = training
@@ -69,12 +66,17 @@ class _Reached(Exception):
     """Ends a forward pass at the layer whose input was wanted."""
 
 
-def _order_of_use(network: nn.Module, layers: dict[str, _BatchNorm], batch: Tensor) -> list[str]:
+def order_of_use(network: nn.Module, batch: Tensor) -> list[str]:
+    """The names of the layers that are estimated, in the order in which a batch meets them.
+
+    Raises:
+        StatisticsError: If a layer is used twice in a pass.
+    """
     order: list[str] = []
     handles = [
         layer.register_forward_pre_hook(lambda _module, _inputs, name=name: order.append(name))
-        for name, layer in layers.items()
-        if layer.track_running_stats and not isinstance(layer, Frozen | Standardization)
+        for name, layer in normalization_layers(network).items()
+        if layer.track_running_stats and not isinstance(layer, Frozen)
     ]
     try:
         network(batch)

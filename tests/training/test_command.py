@@ -112,7 +112,7 @@ def test_verify_refuses_a_missing_file_by_name(copy: Path, name: str, capsys: py
         ([*FIT, "--set", "epochs=0"], r"digits-mlp\.yaml: epochs: [^\n]+ greater than 0, got 0"),
         ([*FIT, "--set", "epochs"], r"--set: expected key=value, got 'epochs'"),
         ([*FIT, "--set", "network=transformer"], r"network: expected one of [^\n]+, got 'transformer'"),
-        ([*FIT, "--set", "data=imagenet"], r"data: expected one of [^\n]+, got 'imagenet'"),
+        ([*FIT, "--set", "data=imagenet"], r"digits-mlp\.yaml: data: [^\n]+, got {'format': 'imagenet'}"),
         ([*FIT, "--set", "arguments={depth: 3}"], r"network mlp: arguments: [^\n]+'depth'"),
         ([*FIT, "--set", "arguments={widths: [-1]}"], r"network mlp: arguments: [^\n]+"),
         (

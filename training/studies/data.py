@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from training.data import digits
+from training.data.digits import Digits
 from training.data.idx import mnist_file, read_idx
 from training.data.places import existing_folder
 from training.data.splits import Rows
@@ -50,7 +50,7 @@ def load_study_data(source: str) -> StudyData:
         DataError: If a file is missing or is not what it should be.
     """
     if source == DIGITS:
-        splits = digits.load()
+        splits = Digits().load()
         train, test = (Rows(part.values / 16, part.labels) for part in (splits.train, splits.test))
         return StudyData(DIGITS, train, test)
     folder = existing_folder(Path(source))
