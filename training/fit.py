@@ -122,7 +122,7 @@ def fit(  # noqa: PLR0913  all but three are by name, and have defaults
             enable_model_summary=False,
             num_sanity_val_steps=0,
             deterministic=True,
-            devices=processes.devices,
+            devices=processes.count,
             strategy=processes.strategy(),
         )
         trainer.fit(

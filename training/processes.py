@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -29,22 +28,23 @@ class Processes:
 
     count: int = 1
 
-    @property
-    def devices(self) -> int | Literal["auto"]:
-        """How many devices Lightning is to use; one process finds a GPU by itself."""
-        return "auto" if self.count == 1 else self.count
-
     def strategy(self) -> Strategy | str:
         """How Lightning is to run them."""
+        if self.count == 1:
+            return "auto"
+        # NCCL moves what is on GPUs, and nothing else; the moments of all rows are merged on the CPU
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         # statistics are the same everywhere: there is nothing to broadcast before every step
-        return "auto" if self.count == 1 else DDPStrategy(broadcast_buffers=False)
+        return DDPStrategy(broadcast_buffers=False, process_group_backend=backend)
 
     def share(self, batch_rows: int) -> Share:
         """Which part of every training batch is this process's.
 
         Raises:
-            RecipeError: If a batch has no equal parts for all.
+            RecipeError: If a batch has no equal parts for all, or there are GPUs, but not one for each.
         """
+        if torch.cuda.is_available() and self.count > torch.cuda.device_count():
+            raise RecipeError(f"--processes: expected at most {torch.cuda.device_count()}, one a GPU, got {self.count}")
         if batch_rows % self.count:
             raise RecipeError(f"batch_rows: expected a multiple of {self.count} processes, got {batch_rows}")
         return Share(rank(), self.count)
