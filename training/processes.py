@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from lightning.pytorch.strategies import DDPStrategy, Strategy
-from torch import distributed
+from torch import Tensor, distributed
 
 from models.moments import Moments
 from training.data.batches import Share
@@ -62,11 +62,42 @@ def rank() -> int:
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
+def own_device() -> torch.device:
+    """Where this process computes: on its own GPU, if there is one."""
+    return torch.device("cuda", rank()) if torch.cuda.is_available() else torch.device("cpu")
+
+
+class MeanOfAll:
+    """The mean of a number over all processes, the same in each; other work goes on while it is on its way.
+
+    All processes make one at the same time; each asks for its value, by ``float``, when it wants to.
+    """
+
+    def __init__(self, own: Tensor) -> None:
+        self._sum, self._count, self._arrival = own, 1, None
+        if distributed.is_initialized():
+            self._sum, self._count = own.clone(), distributed.get_world_size()
+            self._arrival = distributed.all_reduce(self._sum, async_op=True)
+
+    def __float__(self) -> float:
+        """The mean, when it has arrived."""
+        if self._arrival is not None:
+            self._arrival.wait()
+            self._arrival = None
+        return float(self._sum) / self._count
+
+
 def part_of(rows: LabelledRows) -> LabelledRows:
     """Which rows this process goes through, where all that are at work now go through all of them once."""
     if not distributed.is_initialized():
         return rows
-    return Share(distributed.get_rank(), distributed.get_world_size()).rows_of(rows)
+    return Share(rank(), distributed.get_world_size()).rows_of(rows)
+
+
+def part() -> None:
+    """End what the processes do together; all call it after the last moments are merged, and each is alone then."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def merge_over_processes(moments: Moments) -> Moments:
