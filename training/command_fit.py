@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from models.bundle import Bundle
 from models.store import Store
 from training import job
-from training.errors import DataError, RecipeError, TrainingError
+from training.errors import DataError, TrainingError
 from training.events import Events, form_of
 from training.interruption import Interrupted, Interruption
 from training.job_folder import JobFolder, open_job_folder
 from training.kept_fit import Runs
-from training.processes import Processes, rank
+from training.processes import processes_asked_for, rank
 from training.recipe import load_recipe
 
 
@@ -29,13 +29,12 @@ def fit_named(options: argparse.Namespace) -> Bundle | None:
         TrainingError, GraphError, ModelsError: If it can't be done.
         Interrupted: If SIGTERM or SIGINT asked it to leave; the same command goes on.
     """
-    if options.processes < 1:
-        raise RecipeError(f"--processes: expected at least 1, got {options.processes}")
+    processes = processes_asked_for(options.processes)
     recipe = load_recipe(options.recipe, options.changes)
     with Interruption() as interruption, _open_folder(options, recipe.name) as folder:
         runs = Runs(folder, interruption, options.checkpoint_every_s, options.restart, tuple(options.loggers))
         try:
-            return job.run_kept(recipe, Store(options.store), runs, Processes(options.processes))
+            return job.run_kept(recipe, Store(options.store), runs, processes)
         except TrainingError as error:
             if rank() == 0 or isinstance(error, DataError):  # of its own part of the data: the others know nothing of it
                 raise

@@ -57,8 +57,22 @@ class Processes:
 ALONE = Processes()
 
 
+def processes_asked_for(count: int) -> Processes:
+    """As many as the command line says.
+
+    Raises:
+        RecipeError: If it is none, or if what started this process takes it for one of several that the command has
+            not started: nobody would speak for it.
+    """
+    if count < 1:
+        raise RecipeError(f"--processes: expected at least 1, got {count}")
+    if rank() != 0 and os.environ.get("WORLD_SIZE") != str(count):
+        raise RecipeError(f"LOCAL_RANK: expected none in a process that no other of the job has started, got {rank()}")
+    return Processes(count)
+
+
 def rank() -> int:
-    """The number of this process; the one numbered 0 started the others, and speaks for all."""
+    """The number of this process; the one numbered 0 started the others, with this in their environment."""
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
