@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from models.bundle import Bundle
 from models.store import Store
 from training import job
-from training.errors import DataError, TrainingError
+from training.errors import DataError, RecipeError, TrainingError
 from training.events import Events, form_of
 from training.interruption import Interrupted, Interruption
 from training.job_folder import JobFolder, open_job_folder
 from training.kept_fit import Runs
-from training.processes import processes_asked_for, rank
+from training.processes import Processes, rank
 from training.recipe import load_recipe
 
 
@@ -29,14 +29,15 @@ def fit_named(options: argparse.Namespace) -> Bundle | None:
         TrainingError, GraphError, ModelsError: If it can't be done.
         Interrupted: If SIGTERM or SIGINT asked it to leave; the same command goes on.
     """
-    processes = processes_asked_for(options.processes)
+    if options.processes < 1:
+        raise RecipeError(f"--processes: expected at least 1, got {options.processes}")
     recipe = load_recipe(options.recipe, options.changes)
     with Interruption() as interruption, _open_folder(options, recipe.name) as folder:
         runs = Runs(folder, interruption, options.checkpoint_every_s, options.restart, tuple(options.loggers))
         try:
-            return job.run_kept(recipe, Store(options.store), runs, processes)
+            return job.run_kept(recipe, Store(options.store), runs, Processes(options.processes))
         except TrainingError as error:
-            if rank() == 0 or isinstance(error, DataError):  # of its own part of the data: the others know nothing of it
+            if rank() == 0 or isinstance(error, DataError):  # the others know nothing of what this one could not read
                 raise
             return None  # they all fail; the one that speaks for all says why, and is not to be killed over this one
         except Interrupted as interrupted:
@@ -53,6 +54,7 @@ def fit_named(options: argparse.Namespace) -> Bundle | None:
 def _open_folder(options: argparse.Namespace, name: str) -> Iterator[JobFolder]:
     path = options.runs / name
     if rank() != 0:
+        Processes(options.processes).refuse_stranger()
         yield JobFolder(path, Events("silent"))
         return
     with open_job_folder(path, options.progress or form_of(sys.stderr)) as folder:

@@ -53,22 +53,13 @@ class Processes:
         """In this context batch statistics are those of the whole batch."""
         return nullcontext() if self.count == 1 else SynchronizedBatchNorm()
 
+    def refuse_stranger(self) -> None:
+        """Raise RecipeError in a process that seems to help another one, but was started by none of these."""
+        if rank() != 0 and os.environ.get("WORLD_SIZE") != str(self.count):
+            raise RecipeError(f"LOCAL_RANK: expected none in a process that no other of the job started, got {rank()}")
+
 
 ALONE = Processes()
-
-
-def processes_asked_for(count: int) -> Processes:
-    """As many as the command line says.
-
-    Raises:
-        RecipeError: If it is none, or if what started this process takes it for one of several that the command has
-            not started: nobody would speak for it.
-    """
-    if count < 1:
-        raise RecipeError(f"--processes: expected at least 1, got {count}")
-    if rank() != 0 and os.environ.get("WORLD_SIZE") != str(count):
-        raise RecipeError(f"LOCAL_RANK: expected none in a process that no other of the job has started, got {rank()}")
-    return Processes(count)
 
 
 def rank() -> int:

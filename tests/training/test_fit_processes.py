@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import signal
 import socket
+from collections.abc import Callable
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -35,21 +38,27 @@ DIVERGING += ["--set", "optimizer=sgd", "--set", "learning_rate=1e30", "--set", 
 Found = dict[str, Any]
 
 
+def interrupting(interruption: Interruption, *, step: int) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+    """What has SIGTERM come in a training step."""
+    steps = itertools.count(1)
+
+    def begins(module: nn.Module, _inputs: tuple[Tensor, ...]) -> None:
+        if module.training and next(steps) == step:
+            interruption.received = signal.SIGTERM
+
+    return begins
+
+
 def fit_in_runs(folder: Path, processes: Processes, *, stop_at: int) -> tuple[nn.Module, Fit]:
     """Fit blobs, and stop in the midst of an epoch, to go on from the checkpoint; not if ``stop_at`` is 0."""
     while True:
-        interruption, mlp, steps = Interruption(), network(), 0
-
-        def count(module: nn.Module, _inputs: tuple[Tensor, ...], interruption: Interruption = interruption) -> None:
-            nonlocal steps
-            steps += module.training
-            if steps == stop_at:
-                interruption.received = 15
-
-        mlp.register_forward_pre_hook(count)
+        interruption, mlp = Interruption(), network()
+        mlp.register_forward_pre_hook(interrupting(interruption, step=stop_at))
         keeping = Keeping(Checkpoints(folder, Events("silent")), 1e9, interruption)
         try:
-            return mlp, fit(mlp, splits(), recipe(**EXACT), events=Events("silent"), keeping=keeping, processes=processes)
+            return mlp, fit(
+                mlp, splits(), recipe(**EXACT), events=Events("silent"), keeping=keeping, processes=processes
+            )
         except Interrupted:
             stop_at = 0
 
@@ -70,7 +79,7 @@ def run_process(rank: int, folder: str, port: int) -> None:
     place = {"LOCAL_RANK": rank, "WORLD_SIZE": PROCESSES, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ.update({name: str(value) for name, value in place.items()})
     there = ["--store", f"{folder}/store", "--runs", f"{folder}/runs"]
-    found: Found = {"diverged": divergence(), "code": int(main([*DIVERGING, *there]))}
+    found: Found = {"code": int(main([*DIVERGING, *there])), "diverged": divergence()}
     stopped, figures = fit_in_runs(Path(folder) / "checkpoints", Processes(PROCESSES), stop_at=2)
     found["figures"] = astuple(figures)[1:]
     fitted = with_population_statistics(stopped, splits(), figures, None)

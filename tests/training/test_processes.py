@@ -20,7 +20,7 @@ from models.store import Store
 from training.data import Rows
 from training.data.batches import Share
 from training.errors import RecipeError
-from training.processes import Processes, merge_over_processes, part_of, processes_asked_for
+from training.processes import Processes, merge_over_processes, part_of
 
 CHANGES = (
     "arguments={widths: [6, 6, 8]}",
@@ -96,14 +96,14 @@ def test_a_batch_that_has_no_equal_parts_is_refused() -> None:
         Processes(3).share(64)
 
 
-def test_a_process_that_seems_to_be_one_of_others_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_helps_no_other_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "1")
-
     for count in (1, 2):
-        with pytest.raises(RecipeError, match="LOCAL_RANK: expected none .*, got 1"):
-            processes_asked_for(count)
+        with pytest.raises(RecipeError, match=r"LOCAL_RANK: expected none in .* no other of the job started, got 1$"):
+            Processes(count).refuse_stranger()
+
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert processes_asked_for(2) == Processes(2)
+    Processes(2).refuse_stranger()
 
 
 @pytest.fixture
