@@ -20,11 +20,12 @@ from training.data.batches import ValueBatches, read_evenly
 from training.fit import Fit
 from training.normalization import read_moving_averages
 from training.population import estimate_population_statistics
-from training.processes import part_of
+from training.processes import own_device, part, part_of
 from training.publishing import describe, export_network, parameter_arrays
 from training.recipe import Recipe
 
-STATISTICS_BATCH_ROWS = 512
+STATISTICS_BATCH_ROWS, STATISTICS_BATCH_VALUES = 512, 2**22
+"""So many rows go through the network at once for the statistics, and no more than have so many values."""
 HELD_OUT_ROWS = 10_000
 """Of the validation rows, and of the test rows, so many are verified and calibrated with at most."""
 HELD_OUT_VALUES = 2**26
@@ -63,11 +64,19 @@ def with_population_statistics(
 ) -> Fitted:
     """Replace the statistics that a fit has left by those of all training rows; all processes do it together.
 
+    It is done on the GPU, if there is one; the network is left on the CPU.
+
     Raises:
         StatisticsError: If they can't be estimated.
     """
     moving_averages = read_moving_averages(network)
-    estimate_population_statistics(network, ValueBatches(part_of(data.train), STATISTICS_BATCH_ROWS))
+    values = data.train.read(torch.arange(1)).numel()
+    batch_rows = max(1, min(STATISTICS_BATCH_ROWS, STATISTICS_BATCH_VALUES // values))
+    # convolutions of GPUs are of fewer bits than the network's by default, and not the same every time
+    with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+        estimate_population_statistics(network.to(own_device()), ValueBatches(part_of(data.train), batch_rows))
+    part()
+    network.cpu()
     return Fitted(network, figures, moving_averages, len(data.train), standardization)
 
 
