@@ -40,23 +40,20 @@ def measure(data: StudyData, steps: int, seed: int) -> Iterator[Outcome]:
         for normalized in (True, False):
             network = perceptron(data.in_features, WIDTHS, nn.ReLU, normalized=normalized)
             draw_gaussian(network, None, seed=seed)
-            plan = Plan(steps, BATCH_ROWS, learning_rate, seed=seed)
-            accuracies, diverged_at = [], math.nan
-            for step in fit(network, data.train, plan):
-                if step.diverged:
-                    diverged_at = step.number
-                elif step.number % EVALUATE_EVERY == 0 or step.number == steps:
-                    accuracies.append(accuracy(network, data.test))
-            reached = [i for i, value in enumerate(accuracies, start=1) if value >= TARGET]
-            yield Outcome(
-                condition={"normalized": normalized, "learning_rate": learning_rate},
-                seed=seed,
-                figures={
-                    "accuracy": accuracy(network, data.test),
-                    "steps_to_target": EVALUATE_EVERY * reached[0] if reached else math.nan,
-                    "diverged_at": diverged_at,
-                },
-            )
+            figures = fit_and_evaluate(network, data, Plan(steps, BATCH_ROWS, learning_rate, seed=seed))
+            condition: dict[str, Value] = {"normalized": normalized, "learning_rate": learning_rate}
+            yield Outcome(condition=condition, seed=seed, figures=figures)
+
+
+def fit_and_evaluate(network: nn.Module, data: StudyData, plan: Plan) -> dict[str, float]:
+    """Accuracy at the end, the step of the first evaluation that reaches the target, and that of a loss not finite."""
+    reached = diverged_at = math.nan
+    for step in fit(network, data.train, plan):
+        if step.diverged:
+            diverged_at = step.number
+        elif math.isnan(reached) and (step.number % EVALUATE_EVERY == 0 or step.number == plan.steps):
+            reached = step.number if accuracy(network, data.test) >= TARGET else math.nan
+    return {"accuracy": accuracy(network, data.test), "steps_to_target": reached, "diverged_at": diverged_at}
 
 
 def show(results: Results) -> Shown:
