@@ -9,7 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from training.studies.data import StudyData
+from training.studies.data import MNIST, StudyData
 from training.studies.plots import save_svg
 from training.studies.results import Outcome, Results, Run, machine, read_results, today, write_results
 
@@ -96,9 +96,9 @@ def plot(study: str, name: str, says: str) -> str:
 def _page(study: Study, results: Results, shown: Shown) -> str:
     run = results.run
     verdict = study.verdict.strip()
-    if (run.data, run.steps, run.seeds) != ("MNIST", study.steps, study.seeds):
+    if (run.data, run.steps, run.seeds) != (MNIST, study.steps, study.seeds):
         verdict = (
-            f"By the run on MNIST with {study.steps:,} steps and {study.seeds} seeds, not by this one:\n\n{verdict}"
+            f"By the run on {MNIST} with {study.steps:,} steps and {study.seeds} seeds, not by this one:\n\n{verdict}"
         )
     return f"""# {study.title}
 
