@@ -13,7 +13,6 @@ from training.studies import study_named
 from training.studies.data import DIGITS, load_study_data
 from training.studies.study import run, write_page
 
-
 PROJECT_FOLDERS = (Path("docs/studies"), Path("runs/studies"))
 
 

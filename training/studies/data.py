@@ -68,7 +68,7 @@ def load_study_data(source: str) -> StudyData:
         IdxPair(values=mnist_file(folder, f"{prefix}-images", 3), labels=mnist_file(folder, f"{prefix}-labels", 1))
         for prefix in (PREFIXES["train"], PREFIXES["test"])
     )
-    # a study decides nothing by its data; where validation rows have no files, they would be cut out of the training rows
+    # a study decides nothing by validation rows; were none named, they would be cut out of the training rows
     splits = IdxFiles(train=fitted, validation=tested, test=tested).load()
     digest = hashlib.sha256()
     for part in (splits.train, splits.test):
