@@ -67,10 +67,10 @@ Held not:
 
 What PreciseBN buys is closeness. At 32 rows one pass of 4,096 is off by 0.015 deviations and 2 % of the variance in the
 first layer, moving averages by 0.055 and 6 %. The accuracy by moving averages is not told from that by the population
-at any size, 0.00 ± 0.32 points at 32 rows. Nor does accuracy tell how many rows a pass takes: one of 32 costs 1.15 ± 1.24
-points, one of 512 costs 0.15 ± 0.17. In closeness 4,096 rows are well ahead of 512. Behind the first layer one pass
-has a bias by the size of its batches, 10 % of the variance at 2 and 4 rows and 1 % at 32, and that with 4,096 rows;
-layer by layer there is none.
+at any size, 0.00 ± 0.32 points at 32 rows. Nor does accuracy tell how many rows a pass takes: one of 32 costs 1.15 ±
+1.24 points, one of 512 costs 0.15 ± 0.17. In closeness 4,096 rows are well ahead of 512. Behind the first layer one
+pass has a bias by the size of its batches, 10 % of the variance at 2 and 4 rows and 1 % at 32, and that with 4,096
+rows; layer by layer there is none.
 
 No momentum is the best in all. With 0.5 the variances are further off than with 0.1 at every size: it forgets too soon.
 With 0.01 the second layer's means are further off at every size, and the first layer's from 16 rows on: it still tells

@@ -6,7 +6,7 @@ from tests.training.examples import normal_rows
 from training.data.splits import Rows
 from training.studies.fitting import Plan
 from training.studies.ghost_normalization import GhostBatchNorm1d
-from training.studies.regularization import KINDS, build, drawn, fit_and_compare
+from training.studies.regularization_fits import KINDS, build, drawn, fit_and_compare
 
 
 def count(network: nn.Module, kind: type[nn.Module]) -> int:
