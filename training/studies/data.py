@@ -69,9 +69,9 @@ def load_study_data(source: str) -> StudyData:
         for prefix in (PREFIXES["train"], PREFIXES["test"])
     )
     # a study decides nothing by validation rows; were none named, they would be cut out of the training rows
-    splits = IdxFiles(train=fitted, validation=tested, test=tested).load()
+    loaded = IdxFiles(train=fitted, validation=tested, test=tested).load()
     digest = hashlib.sha256()
-    for part in (splits.train, splits.test):
+    for part in (loaded.train, loaded.test):
         part.add_to(digest)
-    train, test = (Rows(part.read(torch.arange(len(part))) / 255, part.labels) for part in (splits.train, splits.test))
+    train, test = (Rows(part.read(torch.arange(len(part))) / 255, part.labels) for part in (loaded.train, loaded.test))
     return StudyData(MNIST if digest.hexdigest() == MNIST_SHA256 else OTHER, train, test)

@@ -48,7 +48,7 @@ def mean_and_interval(values: Sequence[float], digits: int = 2, scale: float = 1
 
 
 def difference_and_interval(
-    values: Sequence[float], others: Sequence[float], digits: int = 2, scale: float = 1.0
+    values: Sequence[float], others: Sequence[float], *, digits: int = 2, scale: float = 1.0
 ) -> str:
     """``+0.49 ± 0.10`` of the values less the others, in bold where the interval leaves 0 out.
 

@@ -111,7 +111,9 @@ def _accuracy(results: Results, size: Value, name: str) -> str:
 
 def _difference(results: Results, figure: str, size: Value, name: str, other: str) -> str:
     both = [results.figures(figure, batch_rows=size, statistics=each) for each in (name, other)]
-    return difference_and_interval(*both, scale=100) if figure == "accuracy" else difference_and_interval(*both, 3)
+    return (
+        difference_and_interval(*both, scale=100) if figure == "accuracy" else difference_and_interval(*both, digits=3)
+    )
 
 
 def _close(results: Results, size: Value, name: str) -> list[str]:
