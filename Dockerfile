@@ -29,7 +29,7 @@ RUN pip --python /opt/venv install --no-deps --force-reinstall .
 
 FROM build AS build-training
 ARG PIP_EXTRA_INDEX_URL
-RUN pip --python /opt/venv install '.[training]'
+RUN pip --python /opt/venv install '.[training,hub]'
 COPY models/*.py models/
 COPY folding folding
 COPY training training
@@ -54,10 +54,11 @@ ENTRYPOINT ["bnserve"]
 
 FROM base AS training
 COPY --from=build-training /opt/venv /opt/venv
-# what is published, and what a fit leaves to be continued; data and recipes of one's own are only read
+# what is published, and what a fit leaves to be continued or has loaded; data and recipes of one's own are only read
 RUN install --directory --owner bn /runs
 ENV BNTRAIN_STORE=/store \
     BNTRAIN_RUNS=/runs \
+    HF_HOME=/runs/.huggingface \
     HOME=/tmp \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 WORKDIR /data

@@ -85,6 +85,13 @@ def test_it_writes_where_the_image_says_into_the_store_that_is_served() -> None:
     assert not MOUNTS[variables["BNTRAIN_RUNS"]].get("readOnly")
 
 
+def test_what_is_loaded_of_the_hub_lasts() -> None:
+    (folder,) = re.findall(r"\bHF_HOME=(\S+)", stage("training"))
+
+    assert "pip --python /opt/venv install '.[training,hub]'" in stage("build-training")
+    assert Path(folder).parent == Path(IMAGE["BNTRAIN_RUNS"])
+
+
 def test_data_is_mounted_where_the_image_works_and_only_read() -> None:
     working = re.search(r"^WORKDIR (\S+)$", stage("training"), re.MULTILINE)
     assert working is not None

@@ -78,7 +78,8 @@ class Checkpointing(Checkpoint):
         self.keeping.interruption.listen()  # Lightning took SIGTERM for itself
         self._written = time.monotonic()
         if rank() != 0:
-            torch.manual_seed(hash((rank(), steps_done(trainer))))  # what it drops is no copy of what another one drops
+            # what it drops is no copy of what another one drops
+            torch.manual_seed(hash((self.batches.seed, rank(), steps_done(trainer))))
         elif self._random is not None:
             set_random_state(self._random)
 

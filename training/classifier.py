@@ -89,6 +89,15 @@ class Classifier(lightning.LightningModule):
         (group, *_) = self.trainer.optimizers[0].param_groups
         self.log_dict({**measured, "learning_rate": group["lr"]}, prog_bar=True)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what all processes have added up, not what this one has: others may go on, and not as many."""
+        checkpoint["state_dict"]["train_totals"] = self._sum_of_all(self.train_totals)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Let one of the processes go on from what all had added up."""
+        if self.trainer.global_rank != 0:
+            checkpoint["state_dict"]["train_totals"].zero_()
+
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The recipe's optimizer, its learning rate set anew every step."""
         optimizer = make_optimizer(self.network, self.recipe)
@@ -128,6 +137,10 @@ class Classifier(lightning.LightningModule):
 
     def _sums(self, totals: Tensor) -> list[float]:
         """What all processes have added up; they begin anew."""
-        sums: Tensor = self.trainer.strategy.reduce(totals.clone(), reduce_op="sum")
+        sums = self._sum_of_all(totals).cpu()
         totals.zero_()
-        return [float(value) for value in sums.cpu()]
+        return [float(value) for value in sums]
+
+    def _sum_of_all(self, totals: Tensor) -> Tensor:
+        sums: Tensor = self.trainer.strategy.reduce(totals.clone(), reduce_op="sum")
+        return sums

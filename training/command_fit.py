@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from models.bundle import Bundle
 from models.store import Store
 from training import job
-from training.errors import RecipeError
+from training.errors import DataError, RecipeError, TrainingError
 from training.events import Events, form_of
 from training.interruption import Interrupted
 from training.job_folder import JobFolder, open_job_folder
@@ -39,6 +39,10 @@ def fit_named(options: argparse.Namespace) -> Bundle | None:
         runs = Runs(folder, interruption, options.checkpoint_every_s, options.restart, tuple(options.loggers))
         try:
             return job.run(recipe, Store(options.store), runs, Processes(options.processes))
+        except TrainingError as error:
+            if rank() == 0 or isinstance(error, DataError):  # the others know nothing of what this one could not read
+                raise
+            return None  # they all fail; the one that speaks for all says why, and is not to be killed over this one
         except Interrupted as interrupted:
             if rank() != 0:
                 return None  # the one that speaks for all says so; for it, a process that fails is a failure of the job
@@ -53,6 +57,7 @@ def fit_named(options: argparse.Namespace) -> Bundle | None:
 def _open_folder(options: argparse.Namespace, name: str) -> Iterator[JobFolder]:
     path = options.runs / name
     if rank() != 0:
+        Processes(options.processes).refuse_stranger()
         yield JobFolder(path, Events("silent"))
         return
     with open_job_folder(path, options.progress or form_of(sys.stderr)) as folder:

@@ -13,6 +13,8 @@ from training.studies import study_named
 from training.studies.data import DIGITS, load_study_data
 from training.studies.study import run, write_page
 
+PROJECT_FOLDERS = (Path("docs/studies"), Path("runs/studies"))
+
 
 def study_as_told(options: argparse.Namespace) -> Path:
     """Measure what the options name, write its page and return where that is; or only write the page anew.
@@ -40,10 +42,10 @@ def study_as_told(options: argparse.Namespace) -> Path:
 
 
 def _command(options: argparse.Namespace) -> str:
-    """What was typed, without the name of anyone's folder."""
+    """What was typed, without the name of anyone's folder; the project's own are told."""
     data = options.data if options.data == DIGITS else "FOLDER"
     parts = ["bntrain", "study", options.name, "--data", data]
     for name in ("steps", "seeds"):
         if getattr(options, name) is not None:
             parts += [f"--{name}", str(getattr(options, name))]
-    return shlex.join([*parts, "--output", "docs/studies"])
+    return shlex.join([*parts, "--output", str(options.output) if options.output in PROJECT_FOLDERS else "OUTPUT"])

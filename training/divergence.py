@@ -1,8 +1,9 @@
 """This module ends a fit whose loss is no number any more, and says where that began.
 
 What is needed to say so is taken at every step, where the network is: the loss, and of every normalization layer the
-largest running mean, by its absolute value, and the largest running variance. On the CPU the loss is looked at
-after its own step, elsewhere after the next one, so that no step waits for the one before it.
+largest running mean, by its absolute value, and the largest running variance. One process on a CPU looks at the loss
+after its own step; on GPUs, and where several processes fit, it is looked at after the next one, so that no step waits
+for the one before it. The loss is the mean over all processes, so that all of them end at the same step.
 
 The layer that is named is the first, in the order of the forward pass, that the loss's own step left without finite
 statistics: a batch that a layer can't normalize any more makes everything behind it NaN.
@@ -24,6 +25,7 @@ from torch.utils.hooks import RemovableHandle
 
 from training.errors import DivergenceError
 from training.normalization import normalization_layers
+from training.processes import MeanOfAll
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class _Step:
 
     place: str
     learning_rate: float
-    loss: Tensor
+    loss: MeanOfAll
     largest: Tensor
 
 
@@ -78,8 +80,9 @@ class Divergence(Callback):
             hook.remove()
         self._hooks = []
         place = f"epoch {trainer.current_epoch + 1}, step {trainer.global_step}"
-        self._steps.append(_Step(place, self._learning_rate, outputs["loss"], self._largest(outputs["loss"])))
-        self._look(behind=0 if pl_module.device.type == "cpu" else 1)
+        loss = outputs["loss"].detach()
+        self._steps.append(_Step(place, self._learning_rate, MeanOfAll(loss), self._largest(loss)))
+        self._look(behind=0 if pl_module.device.type == "cpu" and trainer.world_size == 1 else 1)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Look at the epoch's last step."""

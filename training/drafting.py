@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from folding.proof import draft
 from models.draft import BundleDraft
@@ -20,14 +20,22 @@ from training.data.batches import ValueBatches, read_evenly
 from training.fit import Fit
 from training.normalization import read_moving_averages
 from training.population import estimate_population_statistics
-from training.processes import part_of
+from training.processes import own_device, part, part_of
 from training.publishing import describe, export_network, parameter_arrays
 from training.recipe import Recipe
 
-STATISTICS_BATCH_ROWS = 512
+STATISTICS_BATCH_ROWS, STATISTICS_BATCH_VALUES = 512, 2**22
+"""So many rows go through the network at once for the statistics, and no more than have so many values."""
 HELD_OUT_ROWS = 10_000
 """Of the validation rows, and of the test rows, so many are verified and calibrated with at most."""
+HELD_OUT_VALUES = 2**26
+"""They hold so many values at most, 256 MB in float32: fewer rows where rows are large."""
 INPUT_NAME, OUTPUT_NAME = "image", "logits"
+VALUES_NAME = "values"
+"""Of the input, where rows are no images."""
+
+IMAGE_AXES = 4
+"""Rows, channels, height and width."""
 
 Tell = Callable[..., None]
 
@@ -56,11 +64,19 @@ def with_population_statistics(
 ) -> Fitted:
     """Replace the statistics that a fit has left by those of all training rows; all processes do it together.
 
+    It is done on the GPU, if there is one; the network is left on the CPU.
+
     Raises:
         StatisticsError: If they can't be estimated.
     """
     moving_averages = read_moving_averages(network)
-    estimate_population_statistics(network, ValueBatches(part_of(data.train), STATISTICS_BATCH_ROWS))
+    values = data.train.read(torch.arange(1)).numel()
+    batch_rows = max(1, min(STATISTICS_BATCH_ROWS, STATISTICS_BATCH_VALUES // values))
+    # convolutions of GPUs are of fewer bits than the network's by default, and not the same every time
+    with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+        estimate_population_statistics(network.to(own_device()), ValueBatches(part_of(data.train), batch_rows))
+    part()
+    network.cpu()
     return Fitted(network, figures, moving_averages, len(data.train), standardization)
 
 
@@ -80,12 +96,13 @@ def draft_fitted(
         TrainingError, GraphError: If any of it can't be done.
     """
     network = fitted.network
+    example = data.train.read(torch.arange(2))
     exported = export_network(
         network,
-        data.train.read(torch.arange(2)),
+        example,
         mode=recipe.fold,
-        rows=torch.cat([read_evenly(rows, HELD_OUT_ROWS) for rows in (data.test, data.validation)]),
-        names=([INPUT_NAME], [OUTPUT_NAME]),
+        rows=held_out_rows(data),
+        names=([INPUT_NAME if example.ndim == IMAGE_AXES else VALUES_NAME], [OUTPUT_NAME]),
     )
     layers = exported.graph.layers
     tell("folded", layers=len(layers), kept=sum(layer.placement == "kept" for layer in layers))
@@ -112,3 +129,14 @@ def draft_fitted(
         parameters=parameter_arrays(network),
         moving_averages=fitted.moving_averages,
     )
+
+
+def held_out_rows(data: Splits[LabelledRows], *, values: int = HELD_OUT_VALUES) -> Tensor:
+    """Test rows and validation rows ``(rows, ...)``, at even distances where all of them would be too many.
+
+    Args:
+        data: Whose they are.
+        values: How many each of the two parts may have at most, unless one row has more.
+    """
+    at_most = max(1, min(HELD_OUT_ROWS, values // data.test.read(torch.arange(1)).numel()))
+    return torch.cat([read_evenly(rows, at_most) for rows in (data.test, data.validation)])

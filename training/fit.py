@@ -35,7 +35,8 @@ from training.schedules import check_schedule
 from training.stopwatch import Stopwatch
 
 VALIDATION_BATCHES = 4
-"""How many times more rows than a training batch has are validated at once: they need no memory for gradients."""
+"""How many times more rows than its part of a training batch has a process validates at once: they need no memory for
+gradients."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ def fit(  # noqa: PLR0913  all but three are by name, and have defaults
             enable_model_summary=False,
             num_sanity_val_steps=0,
             deterministic=True,
-            devices=processes.devices,
+            devices=processes.count,
             strategy=processes.strategy(),
         )
         with _signals_of_lightning():
@@ -139,7 +140,9 @@ def fit(  # noqa: PLR0913  all but three are by name, and have defaults
                     normalization=processes.normalization(),
                 ),
                 train_dataloaders=batches,
-                val_dataloaders=Batches(share.rows_of(data.validation), VALIDATION_BATCHES * recipe.batch_rows),
+                val_dataloaders=Batches(
+                    share.rows_of(data.validation), VALIDATION_BATCHES * recipe.batch_rows // processes.count
+                ),
                 ckpt_path=newest,
                 weights_only=True,
             )

@@ -7,8 +7,10 @@ Where a layer goes. A pattern stands for a *layer*, a module with weights, or fo
   if a layer gives it directly and nothing else takes it;
 - after the nonlinearity is what the nonlinearity gives; for a layer, what the one that takes it directly gives.
 
-A place that several patterns stand for is normalized once. A bias directly before a new layer is dropped: the layer
-would subtract it, and its beta takes the place (Ioffe & Szegedy 2015, section 3.2).
+A place that several patterns stand for is normalized once; nonlinearities that take one tensor, which no layer gives to
+one of them alone, are normalized each by itself, unless a pattern has that tensor normalized where it is given. A bias
+directly before a new layer is dropped: the layer would subtract it, and its beta takes the place (Ioffe & Szegedy 2015,
+section 3.2).
 
 What a module gives is normalized in the module itself: ``hidden.0`` stays the linear layer that it was, with its weight
 under the old name, and has a part more, ``hidden.0.normalization``. What is before a nonlinearity and not behind one
@@ -24,10 +26,10 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
 from models.normalization import Normalization
-from training.activations import Activation, observe_calls
+from training.activations import observe_calls
 from training.errors import RecipeError
 from training.matching import matching_modules
-from training.places import Place, Places
+from training.places import Places
 from training.tracing import ExampleInputs
 from training.variants import Normalized, frozen, normalized
 
@@ -64,18 +66,16 @@ def insert(network: nn.Module, example: ExampleInputs, wanted: Normalization) ->
         The qualified names of the new layers.
     """
     places = Places(network, observe_calls(network, example))
-    chosen: dict[Activation, Place] = {}
-    for module in matching_modules(network, wanted).values():
-        place = places.find(module, wanted.where)
-        if place.part == "normalization" or place.activation not in chosen:
-            chosen[place.activation] = place
-    layers = [places.layer(place, wanted) for place in chosen.values()]  # all of them before anything is changed
-    for place, layer in zip(chosen.values(), layers, strict=True):
+    found = [places.find(module, wanted.where) for module in matching_modules(network, wanted).values()]
+    given = {place.activation: place for place in found if place.part == "normalization"}
+    chosen = list(dict.fromkeys(given.get(place.activation, place) for place in found))
+    layers = [places.layer(place, wanted) for place in chosen]  # all of them before anything is changed
+    for place, layer in zip(chosen, layers, strict=True):
         host = normalized(place.host, channels_last=places.channels_last(place.activation))
         host.register_module(place.part, layer.train(host.training))
         if place.part == "normalization" and isinstance(host, WITH_BIAS):
             host.register_parameter("bias", None)
-    return [places.name(place) for place in chosen.values()]
+    return [places.name(place) for place in chosen]
 
 
 def remove(network: nn.Module, example: ExampleInputs, wanted: Normalization) -> list[str]:

@@ -17,6 +17,7 @@ Source: Ioffe & Szegedy (2015), Algorithm 2; Wu & Johnson (2021), section 3, for
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -26,20 +27,19 @@ from models.moments import Moments
 from training.errors import StatisticsError
 from training.normalization import normalization_layers
 from training.processes import merge_over_processes
-from training.standardization import Standardization
 from training.variants import Frozen
 
 
 def estimate_population_statistics(network: nn.Module, batches: Sequence[Tensor]) -> int:
     """Replace the running statistics of every normalization layer by those of all rows; the mode stays as it is.
 
-    A frozen layer keeps the statistics that it has, and so does a standardization, whose are exact already.
+    A frozen layer keeps the statistics that it has; a standardization is one, and its are exact already.
 
     Running variances become the population variance, without Bessel's correction: that is what makes the layer's
     output over these rows have variance ``gamma^2 var / (var + eps)``.
 
     Args:
-        network: Its layers are changed in place.
+        network: Its layers are changed in place; the rows are moved to where it is.
         batches: The rows, ``(rows, ...)`` each; they are gone through once a layer. Where several processes fit the
             network, those of this process: together they are all.
 
@@ -56,9 +56,7 @@ def estimate_population_statistics(network: nn.Module, batches: Sequence[Tensor]
     try:
         with torch.no_grad():
             layers = normalization_layers(network)
-            counts = [
-                _estimate(network, name, layers[name], batches) for name in _order_of_use(network, layers, batches[0])
-            ]
+            counts = [_estimate(network, name, layers[name], batches) for name in order_of_use(network, batches[0])]
     finally:
         for module, training in modes.items():
             module.training = training
@@ -69,15 +67,20 @@ class _Reached(Exception):
     """Ends a forward pass at the layer whose input was wanted."""
 
 
-def _order_of_use(network: nn.Module, layers: dict[str, _BatchNorm], batch: Tensor) -> list[str]:
+def order_of_use(network: nn.Module, batch: Tensor) -> list[str]:
+    """The names of the layers that are estimated, in the order in which a batch meets them.
+
+    Raises:
+        StatisticsError: If a layer is used twice in a pass.
+    """
     order: list[str] = []
     handles = [
         layer.register_forward_pre_hook(lambda _module, _inputs, name=name: order.append(name))
-        for name, layer in layers.items()
-        if layer.track_running_stats and not isinstance(layer, Frozen | Standardization)
+        for name, layer in normalization_layers(network).items()
+        if layer.track_running_stats and not isinstance(layer, Frozen)
     ]
     try:
-        network(batch)
+        network(_beside(network, batch))
     finally:
         for handle in handles:
             handle.remove()
@@ -93,7 +96,7 @@ def _estimate(network: nn.Module, name: str, layer: _BatchNorm, batches: Iterabl
 
     def observe(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         nonlocal moments
-        moments = moments.merge(Moments.of(inputs[0].cpu().numpy(), channel_axis=1))
+        moments = moments.merge(_moments(inputs[0]))
         raise _Reached
 
     handle = layer.register_forward_pre_hook(observe)
@@ -101,7 +104,7 @@ def _estimate(network: nn.Module, name: str, layer: _BatchNorm, batches: Iterabl
         for batch in batches:
             rows += len(batch)
             try:
-                network(batch)
+                network(_beside(network, batch))
             except _Reached:
                 continue
     finally:
@@ -115,3 +118,16 @@ def _estimate(network: nn.Module, name: str, layer: _BatchNorm, batches: Iterabl
     layer.running_mean.copy_(mean)
     layer.running_var.copy_(variance)
     return rows
+
+
+def _moments(values: Tensor) -> Moments:
+    """A channel's, summed up where they are: what comes from a GPU is two numbers a channel."""
+    variance, mean = torch.var_mean(values.double(), dim=[n for n in range(values.ndim) if n != 1], correction=0)
+    count = values.numel() // values.shape[1]
+    return Moments(count, mean.cpu().numpy(), (variance * count).cpu().numpy())
+
+
+def _beside(network: nn.Module, batch: Tensor) -> Tensor:
+    """A batch where the network is."""
+    tensor = next(chain(network.parameters(), network.buffers()), None)
+    return batch if tensor is None else batch.to(tensor.device)

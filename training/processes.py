@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from lightning.pytorch.strategies import DDPStrategy, Strategy
-from torch import distributed
+from torch import Tensor, distributed
 
 from models.moments import Moments
 from training.data.batches import Share
@@ -29,22 +28,23 @@ class Processes:
 
     count: int = 1
 
-    @property
-    def devices(self) -> int | Literal["auto"]:
-        """How many devices Lightning is to use; one process finds a GPU by itself."""
-        return "auto" if self.count == 1 else self.count
-
     def strategy(self) -> Strategy | str:
         """How Lightning is to run them."""
+        if self.count == 1:
+            return "auto"
+        # NCCL moves what is on GPUs, and nothing else; the moments of all rows are merged on the CPU
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         # statistics are the same everywhere: there is nothing to broadcast before every step
-        return "auto" if self.count == 1 else DDPStrategy(broadcast_buffers=False)
+        return DDPStrategy(broadcast_buffers=False, process_group_backend=backend)
 
     def share(self, batch_rows: int) -> Share:
         """Which part of every training batch is this process's.
 
         Raises:
-            RecipeError: If a batch has no equal parts for all.
+            RecipeError: If a batch has no equal parts for all, or there are GPUs, but not one for each.
         """
+        if torch.cuda.is_available() and self.count > torch.cuda.device_count():
+            raise RecipeError(f"--processes: expected at most {torch.cuda.device_count()}, one a GPU, got {self.count}")
         if batch_rows % self.count:
             raise RecipeError(f"batch_rows: expected a multiple of {self.count} processes, got {batch_rows}")
         return Share(rank(), self.count)
@@ -53,20 +53,56 @@ class Processes:
         """In this context batch statistics are those of the whole batch."""
         return nullcontext() if self.count == 1 else SynchronizedBatchNorm()
 
+    def refuse_stranger(self) -> None:
+        """Raise RecipeError in a process that seems to help another one, but was started by none of these."""
+        if rank() != 0 and os.environ.get("WORLD_SIZE") != str(self.count):
+            raise RecipeError(f"LOCAL_RANK: expected none in a process that no other of the job started, got {rank()}")
+
 
 ALONE = Processes()
 
 
 def rank() -> int:
-    """The number of this process; the one numbered 0 started the others, and speaks for all."""
+    """The number of this process; the one numbered 0 started the others, with this in their environment."""
     return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def own_device() -> torch.device:
+    """Where this process computes: on its own GPU, if there is one."""
+    return torch.device("cuda", rank()) if torch.cuda.is_available() else torch.device("cpu")
+
+
+class MeanOfAll:
+    """The mean of a number over all processes, the same in each; other work goes on while it is on its way.
+
+    All processes make one at the same time; each asks for its value, by ``float``, when it wants to.
+    """
+
+    def __init__(self, own: Tensor) -> None:
+        self._sum, self._count, self._arrival = own, 1, None
+        if distributed.is_initialized():
+            self._sum, self._count = own.clone(), distributed.get_world_size()
+            self._arrival = distributed.all_reduce(self._sum, async_op=True)
+
+    def __float__(self) -> float:
+        """The mean, when it has arrived."""
+        if self._arrival is not None:
+            self._arrival.wait()
+            self._arrival = None
+        return float(self._sum) / self._count
 
 
 def part_of(rows: LabelledRows) -> LabelledRows:
     """Which rows this process goes through, where all that are at work now go through all of them once."""
     if not distributed.is_initialized():
         return rows
-    return Share(distributed.get_rank(), distributed.get_world_size()).rows_of(rows)
+    return Share(rank(), distributed.get_world_size()).rows_of(rows)
+
+
+def part() -> None:
+    """End what the processes do together; all call it after the last moments are merged, and each is alone then."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def merge_over_processes(moments: Moments) -> Moments:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
 from folding.errors import one_line
 from models.manifest import FoldMode, ModelName
@@ -25,8 +25,10 @@ class Recipe(BaseModel):
     Attributes:
         name: The model that the result is published as.
         network: A name of ``training.networks``, built with ``arguments``.
-        normalize: Changes of where the network normalizes, made in their order before the fit.
-        data: A name of ``training.data``, or a format and where the data is, by the fields of that format.
+        normalize: Changes of where the network normalizes, made in their order before the fit; nothing can be frozen,
+            since no layer has statistics yet.
+        data: A format of ``training.data`` and where the data is, by the fields of that format; its name alone where it
+            needs none.
         augment: What is done to training rows at random, every time they are used.
         class_balance: What makes up for classes of unequal size: ``sampling`` draws rows of every class equally often,
             ``weights`` has every class count as much in the loss.
@@ -52,7 +54,7 @@ class Recipe(BaseModel):
         fold: How far to fold the network: ``fast`` or ``complete``.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: ModelName
     network: str
@@ -78,6 +80,13 @@ class Recipe(BaseModel):
     patience_epochs: Annotated[int, Field(gt=0)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     fold: FoldMode = "fast"
+
+    @field_validator("normalize")
+    @classmethod
+    def _has_nothing_to_freeze(cls, changes: tuple[Normalization, ...]) -> tuple[Normalization, ...]:
+        if any(change.action == "freeze" for change in changes):
+            raise ValueError("expected insert or remove, a fit begins with layers that have no statistics to freeze")
+        return changes
 
 
 def load_recipe(name: str, changes: Iterable[str] = ()) -> Recipe:

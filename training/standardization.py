@@ -15,7 +15,7 @@ float32 that is exact for values within a factor of 2 of it (Sterbenz), and the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from models.moments import Array, Moments
 from models.standardization import StandardizationRecord
 from training.errors import DataError
+from training.variants import frozen
 
 OFFSET, LAYER = "standardization_offset", "standardization"
 """The names of the two parts."""
@@ -55,16 +56,10 @@ class Offset(nn.Module):
 
 
 class Standardization(_BatchNorm):
-    """A normalization layer that learns nothing and keeps its statistics, whatever mode its network is in."""
+    """A normalization layer that learns nothing; it stands frozen in front of its network."""
 
     def __init__(self, channels: int, *, eps: float) -> None:
         super().__init__(channels, eps=eps, momentum=0.0, affine=False)
-        self.eval()
-
-    def train(self, mode: bool = True) -> Self:
-        """Stay in inference mode."""
-        del mode
-        return super().train(False)
 
     def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002  as torch has it
         if input.dim() < 2:
@@ -122,7 +117,7 @@ def place_standardization(network: nn.Module, record: StandardizationRecord) -> 
     channels = len(record.mean)
     offset = nn.Identity() if record.offset is None else Offset(channels)
     network.add_module(OFFSET, offset.train(network.training))
-    network.add_module(LAYER, Standardization(channels, eps=record.eps))
+    network.add_module(LAYER, frozen(Standardization(channels, eps=record.eps)))
     network.register_forward_pre_hook(_standardize, with_kwargs=True)
 
 

@@ -59,10 +59,8 @@ def _batch_norm(  # noqa: PLR0913, PLR0917  the arguments of torch's own
     if running_mean is not None and running_var is not None:
         running_mean.lerp_(mean.to(running_mean.dtype), momentum)
         running_var.lerp_((variance * count / (count - 1)).to(running_var.dtype), momentum)
-    normalized: Tensor = _Normalize.apply(input, mean, variance + eps, count)  # type: ignore[no-untyped-call]
-    shape = (1, -1) + (1,) * (input.ndim - 2)
-    scaled = normalized if weight is None else normalized * weight.view(shape)
-    return scaled if bias is None else scaled + bias.view(shape)
+    normalized: Tensor = _Normalize.apply(input, weight, bias, mean, variance + eps, count)  # type: ignore[no-untyped-call]
+    return normalized
 
 
 def _merged_moments(values: Tensor) -> tuple[int, Tensor, Tensor]:
@@ -80,25 +78,46 @@ def _merged_moments(values: Tensor) -> tuple[int, Tensor, Tensor]:
 
 
 class _Normalize(torch.autograd.Function):
-    """``(x - mean) / deviation``, where mean and deviation are those of ``x`` over all processes."""
+    """``gamma (x - mean) / deviation + beta``, where mean and deviation are those of ``x`` over all processes.
+
+    What has 16 bits is computed in 32 and rounded once, as torch does it: a difference of large values, or a sum of
+    many, is nothing for 16.
+    """
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, mean: Tensor, squared_deviation: Tensor, count: int) -> Tensor:  # noqa: ANN401
+    def forward(  # noqa: PLR0913, PLR0917  what there is to keep for the backward pass
+        ctx: Any,  # noqa: ANN401
+        values: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        mean: Tensor,
+        squared_deviation: Tensor,
+        count: int,
+    ) -> Tensor:
         """Normalized values, shaped and typed like ``values``."""
-        shape = (1, -1) + (1,) * (values.ndim - 2)
-        inverse = squared_deviation.rsqrt().to(values.dtype).view(shape)
-        normalized = (values - mean.to(values.dtype).view(shape)) * inverse
-        ctx.save_for_backward(normalized, inverse)
-        ctx.count = count
-        return normalized
+        shape, kind = (1, -1) + (1,) * (values.ndim - 2), torch.promote_types(values.dtype, torch.float32)
+        centre, inverse = (each.to(kind).view(shape) for each in (mean, squared_deviation.rsqrt()))
+        normalized = (values - centre) * inverse
+        ctx.save_for_backward(values, weight, centre, inverse)
+        ctx.count, ctx.has_bias = count, bias is not None
+        if weight is not None:
+            normalized *= weight.view(shape)
+        if bias is not None:
+            normalized += bias.view(shape)
+        return normalized.to(values.dtype)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:  # noqa: ANN401
-        """The gradient of the values, through the moments too."""
-        normalized, inverse = ctx.saved_tensors
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        """The gradient of the values, through the moments too, and those of weight and bias from the own values."""
+        values, weight, centre, inverse = ctx.saved_tensors
+        gradient, normalized = gradient.to(inverse.dtype), (values - centre) * inverse
         axes = [axis for axis in range(gradient.ndim) if axis != 1]
-        sums = torch.stack([gradient.sum(dim=axes), (gradient * normalized).sum(dim=axes)]).double()
+        own = gradient.sum(dim=axes), (gradient * normalized).sum(dim=axes)
+        sums = torch.stack(own).double()
         distributed.all_reduce(sums)
-        shift, slope = (sums / ctx.count).to(gradient.dtype).view(2, *inverse.shape)
-        return (gradient - shift - normalized * slope) * inverse, None, None, None
+        shift, slope = (sums / ctx.count).to(inverse.dtype).view(2, *inverse.shape)
+        scale = inverse if weight is None else inverse * weight.view(inverse.shape)
+        moved = (gradient - shift - normalized * slope) * scale
+        of_weight, of_bias = None if weight is None else own[1], own[0] if ctx.has_bias else None
+        return moved.to(values.dtype), of_weight, of_bias, None, None, None

@@ -5,6 +5,8 @@ It is fitted once, and stays in its store for the commands that follow.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import lightning
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from models.training import TrainingRecord
 from training.accuracy import served_accuracy
 from training.data import Rows, Splits
 from training.data.batches import read_all
+from training.data.idx import IdxFiles
 from training.drafting import INPUT_NAME, OUTPUT_NAME, STATISTICS_BATCH_ROWS
 from training.fit import fit
 from training.networks import build_network
@@ -24,11 +27,12 @@ from training.population import estimate_population_statistics
 from training.publishing import describe, export_network, parameter_arrays
 from training.recipe import Recipe
 
+# of the data it says the format alone: the rows are a part of MNIST, see data.py
 RECIPE = Recipe(
     name="mnist",
     network="convnet",
     arguments={"in_channels": 1, "num_classes": 10, "widths": [16, 16, 32, 32]},
-    data="mnist",
+    data=IdxFiles(folder=Path("mnist")),
     epochs=2,
     batch_rows=128,
     learning_rate=0.01,

@@ -116,8 +116,9 @@ def measure_close(plan: Plan, keep: Keep, *, rounds: int, threads: int) -> None:
             for each, port in zip(plan.contenders, ports, strict=True)
         ]
         for number in range(rounds):
+            first = number % len(turns)
             for encoding, connections in _closed_cases(plan):
-                for contender, load in turns if number % 2 == 0 else reversed(turns):
+                for contender, load in turns[first:] + turns[:first]:
                     outcome = _apply_closed(load[encoding], connections, contender.name)
                     case = closed_case(plan.network.name, encoding, connections)
                     keep(case, contender.name, contender.setup, number, outcome.model_dump())

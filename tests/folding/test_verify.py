@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from folding.errors import VerificationError
 from folding.folded import FoldedGraph
 from folding.references import GraphReference
-from folding.verify import HALF_TOLERANCE, OUTPUT_TOLERANCE, verify
+from folding.verify import HALF_TOLERANCE, OUTPUT_TOLERANCE, random_like, verify
 from models.manifest import TapRecord, VerificationRecord
 from tests.training.examples import (
     OUTPUT,
@@ -309,3 +309,16 @@ def test_random_rows_of_whole_numbers_are_drawn_from_the_example() -> None:
     record = compare(network, export(network, rows), rows, seed=0)
 
     assert record.checks[0].num_rows == 64
+
+
+def test_random_rows_are_like_others_however_many_those_are() -> None:
+    """Ten million large images, of which memory has one: only some of them can be looked at."""
+    image = np.where(np.arange(224 * 224) % 2, 3.0, 5.0).astype(np.float32).reshape(224, 224)
+    rows = np.broadcast_to(image, (10_000_000, 3, 224, 224))
+
+    drawn = random_like(rows, 8, np.random.default_rng(0))
+
+    assert drawn.shape == (8, 3, 224, 224)
+    assert drawn.dtype == np.float32
+    # a million draws: the mean errs by 1e-3 of the deviation
+    np.testing.assert_allclose([drawn.mean(), drawn.std()], [4.0, 1.0], atol=0.01)

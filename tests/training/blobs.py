@@ -34,7 +34,7 @@ def recipe(**changes: Any) -> Recipe:  # noqa: ANN401  fields of a recipe
     fields: dict[str, Any] = {
         "name": "blobs",
         "network": "mlp",
-        "data": "blobs",
+        "data": "digits",
         "epochs": 2,
         "batch_rows": 16,
         "learning_rate": 0.05,

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from training.checkpointing import Keeping
 from training.checkpoints import Checkpoints
 from training.data import Rows, Splits
+from training.data.digits import Digits
 from training.events import Events
 from training.fit import Fit, fit
 from training.interruption import Interrupted, Interruption
@@ -35,7 +36,7 @@ def splits() -> Splits:
 def recipe(**changes: Any) -> Recipe:  # noqa: ANN401  fields of a recipe
     """Of three epochs."""
     fields: dict[str, Any] = {"epochs": 3, "batch_rows": BATCH_ROWS, "learning_rate": 0.05, "seed": 1}
-    return Recipe(name="noise", network="mlp", data="noise", **(fields | changes))
+    return Recipe(name="noise", network="mlp", data=Digits(), **(fields | changes))
 
 
 class Counting(nn.Module):

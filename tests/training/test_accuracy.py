@@ -8,8 +8,9 @@ from torch import nn
 from models.bundle import Bundle
 from tests.training.examples import build, export, normal_rows
 from training.accuracy import BATCH_ROWS, served_accuracy
-from training.data import Rows, load_data
+from training.data import Rows
 from training.data.batches import read_all
+from training.data.digits import Digits
 
 
 def test_every_row_counts_once_however_many_batches_there_are() -> None:
@@ -25,7 +26,7 @@ def test_every_row_counts_once_however_many_batches_there_are() -> None:
 
 
 def test_the_manifest_states_what_the_published_file_answers(short: Bundle) -> None:
-    data, training = load_data("digits"), short.manifest.training
+    data, training = Digits().load(), short.manifest.training
     session = onnxruntime.InferenceSession(short.model_path, providers=["CPUExecutionProvider"])
     assert training is not None
 

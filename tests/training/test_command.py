@@ -1,3 +1,5 @@
+import contextlib
+import errno
 import json
 import os
 import re
@@ -15,6 +17,7 @@ from models.bundle import MODEL_FILE, NORMALIZATION_FILE, PARAMETERS_FILE, SAMPL
 from models.manifest import MANIFEST_FILE
 from models.store import Store
 from tests.committed import DIGITS, copy_committed
+from tests.service.observing import until
 from training.__main__ import main
 
 ROOT = Path(training.__file__).parents[1]
@@ -110,7 +113,7 @@ def test_verify_refuses_a_missing_file_by_name(copy: Path, name: str, capsys: py
         ([*FIT, "--set", "epochs=0"], r"digits-mlp\.yaml: epochs: [^\n]+ greater than 0, got 0"),
         ([*FIT, "--set", "epochs"], r"--set: expected key=value, got 'epochs'"),
         ([*FIT, "--set", "network=transformer"], r"network: expected one of [^\n]+, got 'transformer'"),
-        ([*FIT, "--set", "data=imagenet"], r"data: expected one of [^\n]+, got 'imagenet'"),
+        ([*FIT, "--set", "data=imagenet"], r"digits-mlp\.yaml: data: [^\n]+, got {'format': 'imagenet'}"),
         ([*FIT, "--set", "arguments={depth: 3}"], r"network mlp: arguments: [^\n]+'depth'"),
         ([*FIT, "--set", "arguments={widths: [-1]}"], r"network mlp: arguments: [^\n]+"),
         (
@@ -245,11 +248,24 @@ def test_readers_of_report_and_events_may_leave_early(tmp_path: Path) -> None:
 
 
 def test_a_command_that_gets_a_signal_leaves_with_its_code(tmp_path: Path) -> None:
-    file = tmp_path / "endless.onnx"
-    os.mkfifo(file)
-    command = [sys.executable, "-m", "training", "import", str(file), "--name", "mine", "--store", str(tmp_path)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process, file.open("wb"):  # once it reads
+    endless = tmp_path / "rows.npz"
+    os.mkfifo(endless)
+    command = [sys.executable, "-m", "training", "calibrate", str(DIGITS), str(endless)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process, contextlib.ExitStack() as opened:
+        until(lambda: opens_to_write(endless, opened) or process.poll() is not None)
+
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate()
 
     assert (process.returncode, err) == (143, "bntrain: SIGTERM\n")
+
+
+def opens_to_write(pipe: Path, opened: contextlib.ExitStack) -> bool:
+    """Open a named pipe, and leave it open, if a process has opened it to read from it."""
+    try:
+        opened.callback(os.close, os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return False
+    return True

@@ -1,3 +1,4 @@
+import contextlib
 import re
 import shutil
 import struct
@@ -21,17 +22,17 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
             header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
             (home / f"{part}-{kind}-ubyte").write_bytes(header + array.tobytes())
-    pages = home / "pages"
-    arguments = ["--data", str(home), "--steps", "2", "--seeds", "1", "--output", str(pages)]
-    assert main(["study", "covariate-shift", *arguments]) == 0
-    return pages
+    arguments = ["--data", str(home), "--steps", "2", "--seeds", "1", "--output", "docs/studies"]
+    with contextlib.chdir(home):
+        assert main(["study", "covariate-shift", *arguments]) == 0
+    return home / "docs" / "studies"
 
 
-def test_a_folder_of_mnist_is_measured_and_its_place_is_told_to_nobody(measured: Path) -> None:
+def test_a_folder_of_mnist_s_form_is_measured_and_its_place_is_told_to_nobody(measured: Path) -> None:
     text = (measured / "covariate-shift.md").read_text()
 
     run = read_results(measured / "covariate-shift.jsonl").run
-    assert (run.data, run.train_rows, run.test_rows) == ("MNIST", 120, 20)
+    assert (run.data, run.train_rows, run.test_rows) == ("other images", 120, 20)
     assert "    bntrain study covariate-shift --data FOLDER --steps 2 --seeds 1 --output docs/studies\n" in text
     assert "someone" not in text
 

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from training.data import Rows, Splits
+from training.data.digits import Digits
 from training.errors import TrainingError
 from training.events import Events
 from training.fit import fit
@@ -27,7 +28,7 @@ def recipe(*, epochs: int = 3, batch_rows: int = 16, seed: int = 0) -> Recipe:
     return Recipe(
         name="blobs",
         network="mlp",
-        data="blobs",
+        data=Digits(),
         epochs=epochs,
         batch_rows=batch_rows,
         learning_rate=0.05,

@@ -125,6 +125,30 @@ def test_a_bias_that_goes_elsewhere_too_stays() -> None:
 
 
 @pytest.mark.parametrize(
+    ("types", "names"),
+    [
+        (["Tanh", "Sigmoid"], ["tanh.input_normalization", "sigmoid.input_normalization"]),
+        (["Sigmoid"], ["sigmoid.input_normalization"]),
+        (["Linear", "Tanh", "Sigmoid"], ["fc.normalization"]),
+    ],
+    ids=["both", "one", "and what gives it"],
+)
+def test_nonlinearities_that_take_one_tensor_are_normalized_each_by_itself(types: list[str], names: list[str]) -> None:
+    """Unless the tensor is normalized where it is given: then both take it so."""
+    network = Forward(
+        lambda self, rows: self.tanh(given := self.fc(rows)) * self.sigmoid(given),
+        fc=nn.Linear(6, 5),
+        tanh=nn.Tanh(),
+        sigmoid=nn.Sigmoid(),
+    )
+
+    found = inserted(network, normal_rows(2, 6), types=types)
+
+    assert found == names
+    assert sorted(normalization_layers(network)) == sorted(names)
+
+
+@pytest.mark.parametrize(
     ("layer", "rows", "kind", "channels"),
     [
         (lambda: nn.Linear(6, 5), normal_rows(2, 6), nn.BatchNorm1d, 5),

@@ -29,7 +29,8 @@ from tests.committed import BUNDLES
 from tests.damage import replace_arrays
 from tests.drafts import draft
 from tests.training.examples import run_job, short_recipe
-from training.data import Rows, load_data
+from training.data import Rows
+from training.data.digits import Digits
 from training.errors import RecipeError
 from training.networks import NETWORKS, build_network
 from training.networks.mlp import MLP
@@ -99,7 +100,7 @@ def test_the_manifest_says_how_the_model_was_made(short: Bundle) -> None:
 
     assert training is not None
     assert Recipe.model_validate(training.recipe) == short_recipe()
-    assert training.data == load_data("digits").record()
+    assert training.data == Digits().load().record()
     assert training.rows == training.data.rows["train"]
     assert training.seconds > 0
     assert training.libraries["torch"] == torch.__version__
@@ -112,7 +113,7 @@ def test_the_manifest_says_how_the_model_was_made(short: Bundle) -> None:
 
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_the_accuracies_are_those_of_the_published_graph(short: Bundle, split: str) -> None:
-    rows: Rows = getattr(load_data("digits"), split)
+    rows: Rows = getattr(Digits().load(), split)
 
     measured = accuracy(short, rows)
 
@@ -125,13 +126,13 @@ def test_the_sample_is_real_rows_and_the_network_s_answers(short: Bundle) -> Non
 
     with torch.no_grad():
         answers = rebuilt(short)(torch.from_numpy(sample.inputs["image"])).numpy()
-    test = load_data("digits").test.values.numpy()
+    test = Digits().load().test.values.numpy()
     np.testing.assert_array_equal(sample.inputs["image"], test[: len(sample.inputs["image"])])
     np.testing.assert_array_equal(sample.outputs["logits"], answers)
 
 
 def test_it_is_verified_and_calibrated_with_all_rows_that_were_held_out(short: Bundle) -> None:
-    data, calibration = load_data("digits"), short.calibration()
+    data, calibration = Digits().load(), short.calibration()
 
     held_out = len(data.test.values) + len(data.validation.values)
     assert [check.num_rows for check in short.manifest.verification.checks if check.rows == "real"] == [held_out]
@@ -142,7 +143,7 @@ def test_it_is_verified_and_calibrated_with_all_rows_that_were_held_out(short: B
 def test_the_published_statistics_are_those_of_all_training_rows(short: Bundle) -> None:
     network = rebuilt(short)
 
-    estimate_population_statistics(network, [load_data("digits").train.values])
+    estimate_population_statistics(network, [Digits().load().train.values])
 
     layers = normalization_layers(network)
     for layer in short.normalization():
@@ -263,7 +264,7 @@ def test_a_network_that_can_t_be_built_here_is_refused_in_one_line(tmp_path: Pat
 
 
 def test_the_committed_recipe_reaches_its_accuracy(digits: Bundle) -> None:
-    rows = load_data("digits").test
+    rows = Digits().load().test
 
     measured = accuracy(digits, rows)
 
@@ -290,7 +291,7 @@ def test_a_committed_bundle_opens_and_verifies(path: Path) -> None:
 def test_a_committed_bundle_is_as_good_as_it_says(path: Path) -> None:
     bundle = Bundle.open(path)
 
-    measured = accuracy(bundle, load_data("digits").test)
+    measured = accuracy(bundle, Digits().load().test)
 
     assert bundle.manifest.training is not None
     # another processor may round a logit the other way, and turn one of the 300 rows

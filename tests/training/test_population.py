@@ -12,7 +12,10 @@ from torch import Tensor, nn
 
 from models.moments import Array
 from tests.training.examples import Forward, build, normal_rows
+from training.data import Rows, Splits
+from training.drafting import with_population_statistics
 from training.errors import StatisticsError
+from training.fit import Fit
 from training.normalization import normalization_layers, read_layer
 from training.population import estimate_population_statistics
 
@@ -323,3 +326,16 @@ def test_a_refusal_leaves_the_mode_and_the_network_usable() -> None:
 
     assert {module.training for module in network.modules()} == {True}
     assert estimate_population_statistics(network, [rows]) == 50
+
+
+def test_rows_that_are_large_go_through_a_fit_network_few_at_a_time() -> None:
+    network, seen_rows = build(lambda: nn.Sequential(nn.BatchNorm2d(1))), list[int]()
+    network.register_forward_pre_hook(lambda _module, inputs: seen_rows.append(len(inputs[0])))
+    rows = Rows(torch.zeros(()).expand(6, 1, 1024, 1024), torch.zeros(6, dtype=torch.int64))
+
+    fitted = with_population_statistics(
+        network, Splits("large", ("a",), rows, rows, rows), Fit(0.0, 1, 0.0, 0.0, 1.0), None
+    )
+
+    assert fitted.rows == 6
+    assert seen_rows[1:] == [4, 2]  # the first one is a look at the order of the layers

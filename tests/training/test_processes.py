@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.strategies import DDPStrategy
 
 from models.bundle import Bundle
 from models.moments import Moments
@@ -93,6 +94,39 @@ def test_one_of_the_processes_speaks_for_both(jobs: tuple[Job, Job]) -> None:
 def test_a_batch_that_has_no_equal_parts_is_refused() -> None:
     with pytest.raises(RecipeError, match="batch_rows: expected a multiple of 3 processes, got 64"):
         Processes(3).share(64)
+
+
+def test_a_process_that_helps_no_other_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    for count in (1, 2):
+        with pytest.raises(RecipeError, match=r"LOCAL_RANK: expected none in .* no other of the job started, got 1$"):
+            Processes(count).refuse_stranger()
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    Processes(2).refuse_stranger()
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torch says on a machine with two."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_more_processes_than_gpus_are_refused() -> None:
+    assert Processes(2).share(6) == Share(0, 2)
+
+    with pytest.raises(RecipeError, match="--processes: expected at most 2, one a GPU, got 3"):
+        Processes(3).share(6)
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_processes_with_gpus_can_merge_what_is_in_main_memory_too() -> None:
+    strategy = Processes(2).strategy()
+
+    assert isinstance(strategy, DDPStrategy)
+    assert strategy.process_group_backend == "cpu:gloo,cuda:nccl"
 
 
 def test_parts_of_all_rows_are_all_rows() -> None:

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from training.data import DATA
 from training.data.augmentation import Augmentation
 from training.data.cutting import Split
+from training.data.digits import Digits
 from training.data.image_folder import ImageFolder
 from training.data.npz import NpzFile
 from training.errors import RecipeError
@@ -38,14 +38,13 @@ def test_every_committed_recipe_can_be_followed(name: str) -> None:
     network = build_network(recipe.network, recipe.arguments)
 
     assert recipe.name == name
-    assert not isinstance(recipe.data, str) or recipe.data in DATA
     assert sum(parameter.numel() for parameter in network.parameters()) > 0
 
 
 def test_a_recipe_can_be_a_file_of_its_own(tiny: Path) -> None:
     recipe = load_recipe(str(tiny))
 
-    assert recipe == Recipe(name="tiny", network="mlp", data="digits", epochs=3, batch_rows=16, learning_rate=0.1)
+    assert recipe == Recipe(name="tiny", network="mlp", data=Digits(), epochs=3, batch_rows=16, learning_rate=0.1)
 
 
 def test_what_a_recipe_does_not_say_is_off(tiny: Path) -> None:
@@ -99,9 +98,11 @@ def test_a_recipe_with_any_format_survives_its_way_through_json(tiny: Path, data
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        ("{format: excel}", "data: Expected a name, or a format of digits, idx, npz, csv, parquet, images, hub, got"),
-        ("{folder: here}", "data: Expected a name, or a format of digits"),
-        ("3", "data: Expected a name, or a format of digits"),
+        ("{format: excel}", "data: Expected a format of digits, idx, npz, csv, parquet, images, hub, got"),
+        ("excel", "data: Expected a format of digits, idx, npz, csv, parquet, images, hub, got {'format': 'excel'}"),
+        ("{folder: here}", "data: Expected a format of digits"),
+        ("3", "data: Expected a format of digits"),
+        ("images", "data.folder: Field required"),
         ("{format: images}", "data.folder: Field required"),
         ("{format: csv, file: a, label: b, columns: []}", "data.columns: Tuple should have at least 1 item"),
         ("{format: images, folder: a, split: {test: 2}}", "data.split.test: Input should be less than 1"),
@@ -115,6 +116,25 @@ def test_data_that_is_not_described_right_is_refused_by_field(tiny: Path, data: 
 
     assert str(refusal.value).startswith(f"tiny.yaml: {problem}")
     assert len(str(refusal.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ("max_gradient_norm=.inf", "max_gradient_norm: Input should be a finite number, got inf"),
+        ("weight_decay=.nan", "weight_decay: Input should be a finite number, got nan"),
+        ("augment.rotate_degrees=.nan", "augment.rotate_degrees: Input should be"),
+        (
+            "normalize=[{action: freeze, types: ['*']}]",
+            "normalize: Value error, expected insert or remove, a fit begins",
+        ),
+    ],
+)
+def test_what_no_fit_can_do_is_refused_by_field(tiny: Path, change: str, problem: str) -> None:
+    with pytest.raises(RecipeError) as refusal:
+        load_recipe(str(tiny), [change])
+
+    assert str(refusal.value).startswith(f"tiny.yaml: {problem}")
 
 
 def test_the_last_of_two_changes_of_a_field_counts(tiny: Path) -> None:

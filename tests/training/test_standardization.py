@@ -190,7 +190,7 @@ def test_a_table_is_standardized_and_the_manifest_says_how(table_bundle: Bundle)
     assert training.standardization.columns == COLUMNS
     assert training.data.rows == {"train": 96, "validation": 12, "test": 12}
     assert table_bundle.manifest.labels == ("down", "up")
-    assert table_bundle.manifest.inputs[0].shape == (-1, 3)
+    assert [(each.name, each.shape) for each in table_bundle.manifest.inputs] == [("values", (-1, 3))]
 
 
 def test_a_bundle_with_a_standardization_is_verified_again(table_bundle: Bundle) -> None:

@@ -73,13 +73,32 @@ def pass_through(fitted: nn.Module, rows: slice) -> dict[str, Tensor]:
     return found | dict(fitted.named_buffers())
 
 
+def halves() -> Tensor:
+    """In 16 bits: one batch ``(rows, 4, 8, 8)``, ten deviations from centred, and a gradient for every output."""
+    normal = torch.randn(2, sum(SHARES), 4, 8, 8, generator=torch.Generator().manual_seed(3))
+    return (normal + torch.tensor([10.0, 0.1]).view(2, 1, 1, 1, 1)).bfloat16()
+
+
+def pass_halves(rows: slice) -> dict[str, Tensor]:
+    """The batch forward and backward through one layer, whose parameters have 32 bits."""
+    layer, inputs = nn.BatchNorm2d(4), halves()[0, rows].requires_grad_()
+    nn.init.constant_(layer.weight, 0.7)
+    outputs = layer(inputs)
+    outputs.backward(halves()[1, rows])
+    assert inputs.grad is not None
+    assert layer.weight.grad is not None
+    return {"outputs": outputs.detach(), "inputs.grad": inputs.grad, "weight.grad": layer.weight.grad}
+
+
 def run_process(rank: int, folder: str) -> None:
     """One process's part, left in a file."""
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=PROCESSES)
     first = sum(SHARES[:rank])
     with SynchronizedBatchNorm():
-        found = pass_through(network(), slice(first, first + SHARES[rank]))
+        rows = slice(first, first + SHARES[rank])
+        found = pass_through(network(), rows)
+        found |= {f"halves.{name}": tensor for name, tensor in pass_halves(rows).items()}
     torch.save(found, Path(folder) / f"{rank}.pt")
     distributed.destroy_process_group()
 
@@ -103,6 +122,19 @@ def test_rows_get_what_they_get_in_one_process(
     together = torch.cat([part[name] for part in found], dim=1)
 
     torch.testing.assert_close(together, expected[name], rtol=0, atol=TOLERANCE)
+
+
+def test_16_bits_are_computed_in_32_as_torch_does_it(found: list[dict[str, Tensor]]) -> None:
+    expected = pass_halves(slice(None))
+
+    for name in ("outputs", "inputs.grad"):
+        together = torch.cat([part[f"halves.{name}"] for part in found])
+        assert together.dtype == torch.bfloat16
+        # where 32 bits differ by their last digit, what they are rounded to may differ by its own, 2^-8
+        torch.testing.assert_close(together, expected[name], rtol=2**-7, atol=1e-6)
+        assert (together != expected[name]).float().mean() < 0.001
+    weight = found[0]["halves.weight.grad"] + found[1]["halves.weight.grad"]
+    torch.testing.assert_close(weight, expected["weight.grad"], rtol=1e-5, atol=1e-3)
 
 
 def test_gradients_of_parameters_add_up(found: list[dict[str, Tensor]], expected: dict[str, Tensor]) -> None:

@@ -49,7 +49,7 @@ def as_values(array: NDArray[Any], place: str, channels: Channels = "first") -> 
 
 def refuse_unequal(values: Tensor, labels: NDArray[Any], places: tuple[str, str]) -> None:
     """Raise DataError unless there are as many rows of values as labels; ``places`` are what messages name the two."""
-    if len(values) != len(labels):
+    if labels.ndim and len(values) != len(labels):  # what is no row of labels is refused as such
         raise DataError(
             f"{places[0]}: expected as many rows as {places[1]} has labels, {len(labels)}, got {len(values)}"
         )

@@ -7,9 +7,9 @@ went before. So a fit can go on from any step, and several processes can share e
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import TypeVar, overload
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from training.data.augmentation import Augmentation
 from training.data.class_balance import draw_balanced
+from training.data.read_ahead import read_one_ahead
 from training.data.splits import LabelledRows
 
 
@@ -38,20 +39,7 @@ class Share:
 
 WHOLE = Share()
 
-
-class Batches:
-    """All rows in their order, ``batch_rows`` at a time; the last batch may be smaller."""
-
-    def __init__(self, rows: LabelledRows, batch_rows: int) -> None:
-        self.rows = rows
-        self.batch_rows = batch_rows
-
-    def __len__(self) -> int:
-        return math.ceil(len(self.rows) / self.batch_rows)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for chosen in torch.split(torch.arange(len(self.rows)), self.batch_rows):
-            yield self.rows.read(chosen), self.rows.labels[chosen]
+Batch = TypeVar("Batch")
 
 
 class ValueBatches(Sequence[Tensor]):
@@ -64,6 +52,9 @@ class ValueBatches(Sequence[Tensor]):
     def __len__(self) -> int:
         return math.ceil(len(self.rows) / self.batch_rows)
 
+    def __iter__(self) -> Iterator[Tensor]:
+        return _in_turn(self.rows, self.__getitem__, range(len(self)))
+
     @overload
     def __getitem__(self, number: int) -> Tensor: ...
     @overload
@@ -74,6 +65,20 @@ class ValueBatches(Sequence[Tensor]):
             return [self[each] for each in range(*number.indices(len(self)))]
         first = range(len(self))[number] * self.batch_rows
         return self.rows.read(torch.arange(first, min(first + self.batch_rows, len(self.rows))))
+
+
+class Batches:
+    """All rows with their labels in their order, ``batch_rows`` at a time; the last batch may be smaller."""
+
+    def __init__(self, rows: LabelledRows, batch_rows: int) -> None:
+        self._values = ValueBatches(rows, batch_rows)
+        self._labels = torch.split(rows.labels, batch_rows)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return zip(self._values, self._labels, strict=False)  # of no rows there is a batch of labels, an empty one
 
 
 def read_all(rows: LabelledRows) -> Tensor:
@@ -123,9 +128,12 @@ class ShuffledBatches:
         epoch, first = self._epoch, self._number
         self._epoch, self._number = epoch + 1, 0
         order = self._order(self._generator(epoch))
-        for number, batch in enumerate(torch.split(order, self.batch_rows)[: len(self)]):
-            if number >= first:
-                yield self._read(batch, epoch, number)
+        batches = torch.split(order, self.batch_rows)
+
+        def read(number: int) -> tuple[Tensor, Tensor]:
+            return self._read(batches[number], epoch, number)
+
+        yield from _in_turn(self.rows, read, range(first, len(self)))
 
     def _order(self, generator: torch.Generator) -> Tensor:
         if self.balanced:
@@ -136,10 +144,16 @@ class ShuffledBatches:
         chosen = self.share.of(batch)
         values, labels = self.rows.read(chosen), self.rows.labels[chosen]
         if self.augment.num_chances:
-            chances = torch.rand(len(batch), self.augment.num_chances, generator=self._generator(epoch, number))
+            chances = torch.rand(len(batch), self.augment.num_chances, generator=self._generator(epoch, number + 1))
             values = self.augment.apply(values, self.share.of(chances))
         return values, labels
 
-    def _generator(self, *place: int) -> torch.Generator:
-        (seed,) = np.random.SeedSequence((self.seed, *place)).generate_state(1, np.uint64)
+    def _generator(self, epoch: int, stream: int = 0) -> torch.Generator:
+        """Of an epoch's order, or of what is done to its rows: a stream a batch, from 1."""
+        (seed,) = np.random.SeedSequence((self.seed, epoch, stream)).generate_state(1, np.uint64)
         return torch.Generator().manual_seed(int(seed))
+
+
+def _in_turn(rows: LabelledRows, read: Callable[[int], Batch], numbers: range) -> Iterator[Batch]:
+    """What is read of some rows by number, the next one while this one is worked with, where that is worth a thread."""
+    return map(read, numbers) if rows.are_in_memory else read_one_ahead(read, numbers)

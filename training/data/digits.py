@@ -31,21 +31,16 @@ class Digits(BaseModel):
     format: Literal["digits"] = "digits"
 
     def load(self) -> Splits:
-        """See ``load``."""
-        return load()
+        """Rows ``(rows, 1, 8, 8)`` in float32: 1,200 to train on, 297 to validate, 300 to test, every class in each."""
+        digits = load_digits()
+        images = torch.from_numpy(digits.images).to(torch.float32).unsqueeze(1)
+        labels = torch.from_numpy(digits.target).to(torch.int64)
 
+        def split(rows: list[int], held_out: int) -> tuple[list[int], list[int]]:
+            kept, out = train_test_split(rows, test_size=held_out, stratify=labels[rows], random_state=SPLIT_SEED)
+            return sorted(kept), sorted(out)
 
-def load() -> Splits:
-    """Rows ``(rows, 1, 8, 8)`` in float32: 1,200 to train on, 297 to validate, 300 to test, every class in each."""
-    digits = load_digits()
-    images = torch.from_numpy(digits.images).to(torch.float32).unsqueeze(1)
-    labels = torch.from_numpy(digits.target).to(torch.int64)
-
-    def split(rows: list[int], held_out: int) -> tuple[list[int], list[int]]:
-        kept, out = train_test_split(rows, test_size=held_out, stratify=labels[rows], random_state=SPLIT_SEED)
-        return sorted(kept), sorted(out)
-
-    rest, test = split(list(range(len(labels))), TEST_ROWS)
-    train, validation = split(rest, VALIDATION_ROWS)
-    parts = [Rows(images[rows], labels[rows]) for rows in (train, validation, test)]
-    return Splits("digits", tuple(str(name) for name in digits.target_names), *parts)
+        rest, test = split(list(range(len(labels))), TEST_ROWS)
+        train, validation = split(rest, VALIDATION_ROWS)
+        parts = [Rows(images[rows], labels[rows]) for rows in (train, validation, test)]
+        return Splits("digits", tuple(str(name) for name in digits.target_names), *parts)

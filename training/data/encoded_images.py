@@ -76,6 +76,11 @@ class ImageRows:
     hashes: Sequence[bytes]
     pixels: Tensor | None = None
 
+    @property
+    def are_in_memory(self) -> bool:
+        """See ``LabelledRows``."""
+        return self.pixels is not None
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -114,28 +119,37 @@ def image_rows(images: Encoded, labels: Tensor, form: PixelForm, *, in_memory: b
         DataError: If an image can't be read or decoded, or they differ in size and no size is given.
     """
 
-    def look(number: int) -> tuple[bytes, str, Pixels | None]:
+    def decode(number: int) -> tuple[bytes, Pixels]:
         content = images.read(number)
-        pixels = form.decode(content, lambda: images.name(number))
-        size = f"{pixels.shape[1]}x{pixels.shape[2]}"
-        return hashlib.sha256(content).digest(), size, pixels if in_memory else None
+        return content, form.decode(content, lambda: images.name(number))
+
+    kept: Pixels | None = None
+    if in_memory and len(labels):
+        _, first = decode(0)
+        kept = np.empty((len(labels), *first.shape), first.dtype)
+
+    def look(number: int) -> tuple[bytes, str]:
+        content, pixels = decode(number)
+        if kept is not None and pixels.shape == kept.shape[1:]:
+            # put in its place at once: memory may have room for all images once, and not twice
+            kept[number] = pixels
+        return hashlib.sha256(content).digest(), f"{pixels.shape[1]}x{pixels.shape[2]}"
 
     looked = _in_threads(look, range(len(labels)))
-    sizes = Counter(size for _, size, _ in looked)
-    for number, (_, size, _) in enumerate(looked):
+    sizes = Counter(size for _, size in looked)
+    for number, (_, size) in enumerate(looked):
         if size != (usual := sizes.most_common(1)[0][0]):
             raise DataError(
                 f"{images.name(number)}: expected {usual} pixels, as most images have them, got {size}; "
                 "a size makes them all alike"
             )
-    kept = [pixels for _, _, pixels in looked if pixels is not None]
     return ImageRows(
         images,
         torch.arange(len(labels)),
         labels,
         form,
-        [content for content, _, _ in looked],
-        torch.from_numpy(np.stack(kept)) if kept else None,
+        [content for content, _ in looked],
+        None if kept is None else torch.from_numpy(kept),
     )
 
 

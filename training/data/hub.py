@@ -11,17 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import Field, model_validator
 
 from folding.errors import one_line
 from training.data.cutting import PARTS, Part, make_splits
 from training.data.encoded_images import image_rows
-from training.data.labels import encode_labels
 from training.data.pixels import PixelForm
 from training.data.places import nearest
 from training.data.splits import LabelledRows, Splits
-from training.data.table import Table, TableColumns, splits_of_tables
+from training.data.table import Table, TableColumns, encode_label_column, splits_of_tables
 from training.errors import DataError
 
 READERS = {".csv": "csv", ".parquet": "parquet", ".json": "json", ".jsonl": "json", ".arrow": "arrow"}
@@ -74,13 +72,14 @@ class HubDataset(PixelForm, TableColumns):
         return named._of_images(parts) if self.image else named._of_numbers(parts)
 
     def _of_images(self, parts: Mapping[str, Any]) -> Splits[LabelledRows]:
-        found = {self._place(part): np.array(each[self.label]) for part, each in parts.items()}
-        names, labels = encode_labels(found, self.names)
+        names, labels = encode_label_column(
+            {part: self._table(part, each.select_columns([self.label])) for part, each in parts.items()}, self
+        )
         form = PixelForm(size=self.size, resize=self.resize, channels=self.channels)
         rows: dict[str, LabelledRows] = {
             part: image_rows(
                 HubImages(f"{self.name}: {part}", _encoded(each, self.image, self.name)),
-                labels[self._place(part)],
+                labels[part],
                 form,
                 in_memory=self.in_memory,
             )
@@ -89,11 +88,11 @@ class HubDataset(PixelForm, TableColumns):
         return make_splits(self.name, names, rows, self.split)
 
     def _of_numbers(self, parts: Mapping[str, Any]) -> Splits[LabelledRows]:
-        tables = {
-            part: Table(f"{self.name}: {part}", each.with_format("arrow")[:], self._row(part))
-            for part, each in parts.items()
-        }
-        return splits_of_tables(self.name, tables, self)
+        return splits_of_tables(self.name, {part: self._table(part, each) for part, each in parts.items()}, self)
+
+    def _table(self, part: str, loaded: Any) -> Table:  # noqa: ANN401
+        place = f"{self.name}: {part}"
+        return Table(place, loaded.with_format("arrow")[:], lambda row: f"{place}: row {row + 1}")
 
     def _parts(self, loaded: Mapping[str, Any]) -> dict[str, Any]:
         wanted = self.splits or {part: part for part in PARTS}
@@ -106,12 +105,6 @@ class HubDataset(PixelForm, TableColumns):
         if "train" not in parts:
             raise DataError(f"{self.name}: splits: expected a part to train on, got {', '.join(loaded)}")
         return parts
-
-    def _place(self, part: str) -> str:
-        return f"{self.name}: {part}: column {self.label!r}"
-
-    def _row(self, part: str) -> Any:  # noqa: ANN401
-        return lambda row: f"{self.name}: {part}: row {row + 1}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from training.data.cutting import PARTS, Split, make_splits
 from training.data.encoded_images import ImageFiles, image_rows
@@ -46,7 +47,7 @@ class ImageFolder(PixelForm):
             raise DataError(f"{folders['train']}: expected a folder of images for every class, got none")
         paths: list[Path] = []
         numbers: list[int] = []
-        ranges: dict[str, range] = {}
+        chosen: dict[str, Tensor] = {}
         for part, folder in folders.items():
             first = len(paths)
             for each in _folders(folder):
@@ -55,22 +56,21 @@ class ImageFolder(PixelForm):
                 found = _images(each)
                 paths += found
                 numbers += [labels.index(each.name)] * len(found)
-            ranges[part] = range(first, len(paths))
+            chosen[part] = torch.arange(first, len(paths))
         form = PixelForm(size=self.size, resize=self.resize, channels=self.channels)
         rows = image_rows(ImageFiles(paths), torch.tensor(numbers, dtype=torch.int64), form, in_memory=self.in_memory)
-        parts: dict[str, LabelledRows] = {part: rows.select(torch.tensor(each)) for part, each in ranges.items()}
+        parts: dict[str, LabelledRows] = {part: rows.select(each) for part, each in chosen.items()}
         return make_splits(str(self.folder), labels, parts, self.split)
 
 
 def _parts(root: Path) -> dict[str, Path]:
     names = {each.name for each in _folders(root)}
-    if "train" in names and names <= {*PARTS, "val"}:
-        return {part: root / name for part, name in zip(PARTS, _part_names(names), strict=True) if name in names}
-    return {"train": root}
-
-
-def _part_names(names: set[str]) -> tuple[str, str, str]:
-    return "train", "val" if "val" in names else "validation", "test"
+    if "train" not in names or not names <= {*PARTS, "val"}:
+        return {"train": root}
+    if {"val", "validation"} <= names:
+        raise DataError(f"{root}: expected one folder of rows to decide by, got both val and validation")
+    folders: dict[str, Path] = {part: root / part for part in PARTS if part in names}
+    return folders | ({"validation": root / "val"} if "val" in names else {})
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -1,7 +1,8 @@
 """This module turns the labels of a data set, text or whole numbers, into numbers of classes.
 
 Classes are those of the training rows, whole numbers in their order and text in alphabetical order, unless a recipe
-names them. Rows are counted from 1 in all messages.
+names them. Whole numbers are numbers even where they are written as text, as a CSV file has them. Rows are counted from
+1 in all messages.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from torch import Tensor
 from training.errors import DataError
 
 SHOWN_CLASSES = 10
+LARGEST = 2.0**63
+"""Whole numbers are below it."""
 
 
 def encode_labels(
@@ -27,22 +30,26 @@ def encode_labels(
     Args:
         found: Labels, one a row, by the place that messages name; those of the training rows come first.
         names: The class that every number from 0 stands for, or every class where labels are text; otherwise the
-            classes are those that the training rows have.
+            classes are those that the training rows have. Numbers that are classes by name are text.
 
     Raises:
         DataError: If a label is missing, is neither text nor a whole number, or is of no class that is known.
     """
     plain = {place: _plain(labels, place) for place, labels in found.items()}
     first = next(iter(plain.values()))
-    numbered = first.dtype.kind == "i"
-    if names:
-        known = np.arange(len(names)) if numbered else np.array(names, dtype=np.str_)
-    else:
-        known = np.unique(first)
-        if not numbered and all(_is_whole(str(text)) for text in known):
-            known = np.array(sorted(known, key=int), dtype=np.str_)
+    known = _known(first, names)
     shown = tuple(names) or tuple(str(label) for label in known)
     return shown, {place: _numbers(labels, known, place) for place, labels in plain.items()}
+
+
+def _known(labels: NDArray[Any], names: Sequence[str]) -> NDArray[Any]:
+    """What labels say for every class, in the order of the classes."""
+    found = np.unique(labels).tolist()
+    numbered = all(_is_whole(str(label)) for label in found)
+    known: Sequence[Any] = sorted(found, key=int) if numbered else found
+    if names:
+        known = range(len(names)) if numbered and set(names).isdisjoint(found) else names
+    return np.array(known, dtype=np.int64 if labels.dtype.kind == "i" else np.str_)
 
 
 def _plain(labels: NDArray[Any], place: str) -> NDArray[Any]:
@@ -55,7 +62,8 @@ def _plain(labels: NDArray[Any], place: str) -> NDArray[Any]:
         case "b" | "i" | "u":
             return labels.astype(np.int64)
         case "f":
-            for row in np.flatnonzero(labels != np.floor(labels))[:1]:  # NaN too
+            # NaN is nothing, and what int64 has no room for is no number of a class
+            for row in np.flatnonzero(~((np.abs(labels) < LARGEST) & (labels == np.floor(labels))))[:1]:
                 raise DataError(f"{place}: row {row + 1}: expected a label, text or a whole number, got {labels[row]}")
             return labels.astype(np.int64)
         case "U" | "T":

@@ -28,6 +28,10 @@ class LabelledRows(Protocol):
     def labels(self) -> Tensor:
         """Shape ``(rows,)``."""
 
+    @property
+    def are_in_memory(self) -> bool:
+        """Whether values are there at once; else they are read from files."""
+
     def __len__(self) -> int: ...
 
     def read(self, chosen: Tensor) -> Tensor:
@@ -49,6 +53,11 @@ class Rows:
 
     values: Tensor
     labels: Tensor
+
+    @property
+    def are_in_memory(self) -> bool:
+        """See ``LabelledRows``."""
+        return True
 
     def __len__(self) -> int:
         return len(self.labels)

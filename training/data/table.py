@@ -88,12 +88,19 @@ def splits_of_tables(name: str, tables: Mapping[str, Table], columns: TableColum
     """A data set of the tables of its parts; raises DataError if they are none, see ``TableFile``."""
     chosen = _chosen(tables["train"], columns)
     values = {part: _matrix(table, chosen) for part, table in tables.items()}
-    labels = {_place(table, columns.label): _labels(table, columns.label) for table in tables.values()}
-    names, numbers = encode_labels(labels, columns.names)
-    parts: dict[str, LabelledRows] = {
-        part: Rows(values[part], numbers[_place(tables[part], columns.label)]) for part in PARTS if part in tables
-    }
+    names, numbers = encode_label_column(tables, columns)
+    parts: dict[str, LabelledRows] = {part: Rows(values[part], numbers[part]) for part in PARTS if part in tables}
     return make_splits(name, names, parts, columns.split, columns=chosen)
+
+
+def encode_label_column(
+    tables: Mapping[str, Table], columns: TableColumns
+) -> tuple[tuple[str, ...], dict[str, torch.Tensor]]:
+    """The name of every class, and by part the number of every row's class; see ``encode_labels``."""
+    places = {part: _place(table, columns.label) for part, table in tables.items()}
+    found = {places[part]: _labels(table, columns.label) for part, table in tables.items()}
+    names, numbers = encode_labels(found, columns.names)
+    return names, {part: numbers[place] for part, place in places.items()}
 
 
 def refuse_duplicates(name: str, columns: Sequence[str]) -> None:
@@ -169,6 +176,8 @@ def _labels(table: Table, name: str) -> NDArray[Any]:
     column = table.columns.column(name)
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
+    if pa.types.is_nested(column.type):
+        raise DataError(f"{_place(table, name)}: expected labels that are text or whole numbers, got {column.type}")
     missing = ~column.is_valid().to_numpy()
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column = pc.utf8_trim_whitespace(column)

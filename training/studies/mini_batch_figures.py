@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from training.studies.intervals import mean_and_interval
+from training.studies.intervals import READING_DIFFERENCES, difference_and_interval, mean_and_interval
 from training.studies.markdown import table
 from training.studies.mini_batch_fits import (
     ALGORITHM_2,
@@ -23,16 +23,23 @@ from training.studies.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, draw_seeds
 from training.studies.results import Results, Value
 from training.studies.study import Shown, plot
 
+MOMENTUM = 0.1
+"""With which moving averages are compared with other statistics: torch's own."""
+
 MOMENTUM_SIZES = (2, 32, 512)
-"""Batch sizes whose momenta the page tells; the results have all of them."""
+"""Batch sizes whose momenta the page tells in full; all of them as differences."""
 
 
 def show_mini_batches(results: Results, study: str) -> Shown:
     """Accuracy by batch size and statistics; how close each is; momentum; how many rows a pass takes."""
-    average = average_name(0.1)
+    average = average_name(MOMENTUM)
     sizes = results.values("batch_rows")
     columns = (WITHOUT, POPULATION, ONE_PASS, ALGORITHM_2, average, BATCH)
     accuracies = [[f"{size:g}", *(_accuracy(results, size, name) for name in columns)] for size in sizes]
+    compared = ((POPULATION, WITHOUT), (BATCH, POPULATION), (average, POPULATION), (ONE_PASS, POPULATION))
+    differences = [
+        [f"{size:g}", *(_difference(results, "accuracy", size, *both) for both in compared)] for size in sizes
+    ]
     close = [
         [f"{size:g}, {name}", *_close(results, size, name)]
         for size in sizes
@@ -48,16 +55,29 @@ def show_mini_batches(results: Results, study: str) -> Shown:
         if size in MOMENTUM_SIZES
         for momentum in MOMENTA
     ]
+    off = ("shift_1", "ratio_error_1", "shift_2", "ratio_error_2")
+    other_momenta = [
+        [
+            f"{size:g}, {momentum:g}",
+            *(_difference(results, name, size, average_name(momentum), average) for name in off),
+            _difference(results, "accuracy", size, average_name(momentum), average),
+        ]
+        for size in sizes
+        for momentum in MOMENTA
+        if momentum != MOMENTUM
+    ]
     names = [*(pass_name(rows) for rows in PASS_ROWS), ONE_PASS, POPULATION]
     passes = [
         [
             name,
             *(_close(results, PASS_BATCH_ROWS, name) if name != POPULATION else ["0", "1", "0"] * 2),
             _accuracy(results, PASS_BATCH_ROWS, name),
+            _difference(results, "accuracy", PASS_BATCH_ROWS, name, POPULATION),
         ]
         for name in names
     ]
     closeness = [f"layer {n}: {what}" for n in (1, 2) for what in ("shift", "ratio", "error of the ratio")]
+    further_off = [f"layer {n}: {what}" for n in (1, 2) for what in ("shift", "error of the ratio")]
     says = {
         "accuracy": "Test accuracy over batch size, by the statistics that are used at inference",
         "closeness": "Shift and variance ratio of each estimate over batch size",
@@ -67,15 +87,19 @@ def show_mini_batches(results: Results, study: str) -> Shown:
         plot(study, "accuracy", says["accuracy"]),
         "Test accuracy, %, by the statistics that are used at inference.",
         table(["batch size", *columns], accuracies),
+        table(["batch size", *(f"{one} less {other}: points" for one, other in compared)], differences),
+        READING_DIFFERENCES,
         "### How close they are",
         plot(study, "closeness", says["closeness"]),
         table(["batch size, statistics", *closeness], close),
         READING,
         "### Momentum",
         table(["batch size, momentum", *closeness, "accuracy, %"], momenta),
+        f"How much further off than those of momentum {MOMENTUM:g}, at every batch size:",
+        table(["batch size, momentum", *further_off, "accuracy, points"], other_momenta),
         "### How many rows a pass takes",
         f"Batches of {PASS_BATCH_ROWS} rows; `{ONE_PASS}` is of {ESTIMATED_ROWS:,} rows.",
-        table(["statistics", *closeness, "accuracy, %"], passes),
+        table(["statistics", *closeness, "accuracy, %", "less population: points"], passes),
     ]
     plots = {"accuracy": _accuracy_figure(results), "closeness": _closeness_figure(results)}
     return Shown(figures="\n\n".join(parts), plots=plots)
@@ -83,6 +107,13 @@ def show_mini_batches(results: Results, study: str) -> Shown:
 
 def _accuracy(results: Results, size: Value, name: str) -> str:
     return mean_and_interval(results.figures("accuracy", batch_rows=size, statistics=name), scale=100)
+
+
+def _difference(results: Results, figure: str, size: Value, name: str, other: str) -> str:
+    both = [results.figures(figure, batch_rows=size, statistics=each) for each in (name, other)]
+    return (
+        difference_and_interval(*both, scale=100) if figure == "accuracy" else difference_and_interval(*both, digits=3)
+    )
 
 
 def _close(results: Results, size: Value, name: str) -> list[str]:
@@ -102,7 +133,7 @@ def _seeds(results: Results, name: str, statistics: str, scale: float = 1.0) -> 
 def _accuracy_figure(results: Results) -> Figure:
     figure, axes = panels(2)
     sizes = [float(size) for size in results.values("batch_rows")]
-    shown = {WITHOUT: GREY, POPULATION: BLUE, average_name(0.1): PURPLE, BATCH: ORANGE}
+    shown = {WITHOUT: GREY, POPULATION: BLUE, average_name(MOMENTUM): PURPLE, BATCH: ORANGE}
     for axis in axes:
         for name, colour in shown.items():
             draw_seeds(axis, sizes, _seeds(results, "accuracy", name, 100), name="", colour=colour)
@@ -118,7 +149,7 @@ def _accuracy_figure(results: Results) -> Figure:
 def _closeness_figure(results: Results) -> Figure:
     figure, (shifts, ratios) = panels(2)
     sizes = [float(size) for size in results.values("batch_rows")]
-    shown = {BATCH: ORANGE, average_name(0.1): PURPLE, ALGORITHM_2: GREEN, ONE_PASS: BLUE}
+    shown = {BATCH: ORANGE, average_name(MOMENTUM): PURPLE, ALGORITHM_2: GREEN, ONE_PASS: BLUE}
     for name, colour in shown.items():
         draw_seeds(shifts, sizes, _seeds(results, "shift_1", name), name="", colour=colour)
         draw_seeds(ratios, sizes, _seeds(results, "ratio_2", name), name="", colour=colour)

@@ -1,4 +1,4 @@
-"""This module is what a study measured: one outcome a fit, kept as JSON lines, of which its page is made."""
+"""This module is what a study measured: an outcome a condition, kept as JSON lines, of which its page is made."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ class Run(BaseModel):
 
 
 class Outcome(BaseModel):
-    """What one fit gave.
+    """What one condition gave with one seed: mostly a fit; or one of several ways to use the same fit, or none at all.
 
     Attributes:
-        condition: What was different from other fits of the study, by name.
+        condition: What was different from other outcomes of the study, by name.
         seed: Of everything random.
         figures: Single numbers by name; NaN where there is none.
         series: Numbers along something (steps, layers) by name.
-        cpu_seconds: Of the process, over the fit and whatever was measured in it; a study leaves them out.
+        cpu_seconds: Of the process since the outcome before, whose fit it may share; a study leaves them out.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
@@ -93,7 +93,7 @@ class Results:
 
     @property
     def cpu_seconds(self) -> float:
-        """Of all fits together."""
+        """Of all outcomes together."""
         return sum(outcome.cpu_seconds for outcome in self.outcomes)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from statistics import fmean
 
-from training.studies.intervals import mean_and_interval
+from training.studies.intervals import READING_DIFFERENCES, difference_and_interval, mean_and_interval
 from training.studies.markdown import table
 from training.studies.plots import BLUE, COLOURS, GREEN, GREY, ORANGE, PURPLE, draw_seeds, label, panels, write_beside
 from training.studies.results import Results
@@ -79,9 +79,10 @@ def show_fits(results: Results, study: str) -> Shown:
         by_name = {name: results.figures("accuracy", network=name, scale=scale) for name in NETWORKS}
         grown_by = [results.figures("grown", network=name, scale=scale) for name in (WITH, NARROW)]
         cells = [mean_and_interval(values, scale=100) for values in by_name.values()]
+        cells.append(difference_and_interval(by_name[WITH], by_name[NARROW], scale=100))
         rows.append([f"{scale:g}", *cells, *map(_mean, grown_by)])
     header = ["initial scale", *(f"{name}: accuracy, %" for name in NETWORKS)]
-    header += [f"{name}: weights grew by" for name in (WITH, NARROW)]
+    header += [f"{WITH} less {NARROW}: points", *(f"{name}: weights grew by" for name in (WITH, NARROW))]
     says = "Test accuracy and final scale of the weights over their initial scale, for four networks"
     text = "\n\n".join(("### Initial scale", plot(study, "initial", says), table(header, rows), _READING_FITS))
     return Shown(figures=text, plots={"initial": figure})
@@ -130,5 +131,7 @@ _READING_IDENTITIES = """Departures are norms of differences, in norms of what t
 seeds; 1 is a layer that gives nothing, or nothing of what it should. They are told in the middle of the range where
 there are none, but not below a factor of 1e6, where eps is seen no more."""
 
-_READING_FITS = """Means over the seeds; growth is the final norm in the first one, the geometric mean of the three
-hidden layers; none where the loss became infinite."""
+_READING_FITS = f"""Means over the seeds; growth is the final norm in the first one, the geometric mean of the three
+hidden layers; none where the loss became infinite.
+
+{READING_DIFFERENCES}"""

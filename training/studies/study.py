@@ -9,7 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from training.studies.data import StudyData
+from training.studies.data import MNIST, StudyData
 from training.studies.plots import save_svg
 from training.studies.results import Outcome, Results, Run, machine, read_results, today, write_results
 
@@ -40,7 +40,7 @@ class Study:
         later: What later work says, with its sources.
         steps: Of each fit, unless the command says otherwise.
         seeds: How many, likewise.
-        measure: Runs every condition with one seed: data, steps, seed.
+        measure: Gives the outcome of every condition with one seed: data, steps, seed.
         show: Makes the figures of the results.
     """
 
@@ -96,9 +96,9 @@ def plot(study: str, name: str, says: str) -> str:
 def _page(study: Study, results: Results, shown: Shown) -> str:
     run = results.run
     verdict = study.verdict.strip()
-    if (run.data, run.steps, run.seeds) != ("MNIST", study.steps, study.seeds):
+    if (run.data, run.steps, run.seeds) != (MNIST, study.steps, study.seeds):
         verdict = (
-            f"By the run on MNIST with {study.steps:,} steps and {study.seeds} seeds, not by this one:\n\n{verdict}"
+            f"By the run on {MNIST} with {study.steps:,} steps and {study.seeds} seeds, not by this one:\n\n{verdict}"
         )
     return f"""# {study.title}
 
@@ -116,7 +116,7 @@ def _page(study: Study, results: Results, shown: Shown) -> str:
 
 - {run.data}: {run.train_rows:,} rows to fit to, {run.test_rows:,} to test on; {run.steps:,} steps a fit; \
 {run.seeds} seeds, and so many values behind each mean; ± and bands are Student's intervals of 95 % of the mean
-- {len(results.outcomes)} fits, {_duration(results.cpu_seconds)} of CPU time, {run.date}
+- {len(results.outcomes)} outcomes, {_duration(results.cpu_seconds)} of CPU time, {run.date}
 - {run.machine}
 - every number measured is in [{study.name}.jsonl]({study.name}.jsonl)
 

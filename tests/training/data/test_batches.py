@@ -10,15 +10,15 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn import functional
 
-from training.data import Rows, Splits, load_data
+from training.data import Rows, Splits
 from training.data.augmentation import Augmentation
 from training.data.batches import Batches, ShuffledBatches, read_all
-from training.errors import RecipeError
+from training.data.digits import Digits
 
 
 @pytest.fixture(scope="module")
 def splits() -> Splits:
-    return load_data("digits")
+    return Digits().load()
 
 
 def numbered_rows(count: int) -> Rows:
@@ -32,11 +32,6 @@ def moves(image: Tensor, reach: int) -> list[Tensor]:
     padded = functional.pad(image, (reach, reach, reach, reach))
     offsets = product(range(2 * reach + 1), repeat=2)
     return [padded[:, down : down + height, right : right + width] for down, right in offsets]
-
-
-def test_an_unknown_data_set_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(RecipeError, match=r"^data: expected one of digits, got 'imagenet'$"):
-        load_data("imagenet")
 
 
 def test_digits_are_rows_as_scikit_learn_gives_them(splits: Splits) -> None:
@@ -179,3 +174,14 @@ def test_moving_images_leaves_the_rows_themselves_alone() -> None:
         pass
 
     assert torch.equal(rows.values, before)
+
+
+def test_what_is_done_to_the_rows_of_a_batch_is_drawn_apart_from_the_order_of_their_epoch() -> None:
+    rows = Rows(torch.ones(8, 1, 1, 1), torch.arange(8))
+
+    ((values, order),) = ShuffledBatches(rows, 8, seed=3, augment=Augmentation(brightness=0.5))
+
+    (seed,) = np.random.SeedSequence((3, 0)).generate_state(1, np.uint64)
+    of_the_order = [torch.Generator().manual_seed(int(seed)) for _ in range(2)]
+    assert torch.equal(order, torch.randperm(8, generator=of_the_order[0]))
+    assert not torch.allclose(values.flatten(), 0.5 + torch.rand(8, generator=of_the_order[1]))

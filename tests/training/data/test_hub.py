@@ -3,8 +3,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import torch
+from pyarrow import parquet
 
 from tests.training.data.files import save_image
 from training.data.batches import read_all
@@ -94,6 +96,20 @@ def test_an_image_that_can_t_be_read_is_refused_by_row(images: Path) -> None:
 def test_what_a_data_set_does_not_have_is_refused(table: Path, fields: dict[str, object], problem: str) -> None:
     with pytest.raises(DataError, match=rf"data\.jsonl: {problem}"):
         HubDataset.model_validate({"name": str(table), **fields}).load()
+
+
+def test_a_missing_label_of_an_image_is_refused_by_row(images: Path, tmp_path: Path) -> None:
+    rows = [
+        {"picture": {"path": str(path), "bytes": None}, "label": None if number == 2 else number % 2}
+        for number, path in enumerate(sorted(images.glob("train/*/*.png")))
+    ]
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "labelled.parquet")
+    source = HubDataset(name=str(tmp_path / "labelled.parquet"), image="picture")
+
+    with pytest.raises(
+        DataError, match=r"labelled\.parquet: train: row 3: column 'label': expected a label, got none$"
+    ):
+        source.load()
 
 
 @pytest.mark.parametrize("name", ["nobody/nothing", "nothing"])

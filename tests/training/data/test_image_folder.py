@@ -64,6 +64,24 @@ def test_folders_of_parts_are_the_parts(tmp_path: Path) -> None:
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [8, 4, 2]
 
 
+@pytest.mark.parametrize(("part", "named"), [("val", "validation"), ("validation", "validation"), ("test", "test")])
+def test_an_empty_folder_of_a_part_is_refused(tmp_path: Path, part: str, named: str) -> None:
+    for name in ("cat", "dog"):
+        save_image(tmp_path / "train" / name / "0.png", 1)
+    (tmp_path / part).mkdir()
+
+    with pytest.raises(DataError, match=rf"expected rows, got none in {named}$"):
+        ImageFolder(folder=tmp_path).load()
+
+
+def test_two_folders_of_rows_to_decide_by_are_refused(tmp_path: Path) -> None:
+    for part in ("train", "val", "validation"):
+        save_image(tmp_path / part / "cat" / "0.png", 1)
+
+    with pytest.raises(DataError, match=r"expected one folder of rows to decide by, got both val and validation$"):
+        ImageFolder(folder=tmp_path).load()
+
+
 def test_the_hash_is_of_every_byte_of_every_image_and_of_its_label(animals: Path) -> None:
     before = ImageFolder(folder=animals).load().record().sha256
 

@@ -120,6 +120,18 @@ def test_bytes_are_read_as_numbers_up_to_255(tmp_path: Path) -> None:
             {"values": VALUES, "labels": np.arange(10) / 4},
             "labels: row 2: expected a label, text or a whole number, got 0.25",
         ),
+        (
+            {"values": VALUES, "labels": np.array([0.0, 1.0, np.inf, *range(7)])},
+            "labels: row 3: expected a label, text or a whole number, got inf",
+        ),
+        (
+            {"values": VALUES, "labels": np.array([0.0, 1.0, 1e19, *range(7)])},
+            r"labels: row 3: expected a label, text or a whole number, got 1e\+19",
+        ),
+        (
+            {"values": VALUES, "labels": np.array(1)},
+            r"labels: expected one label a row, shape \(rows,\), got shape \(\)",
+        ),
         ({"values": VALUES[:0], "labels": alternating(0)}, "expected rows, got none"),
         (
             {"values": VALUES, "labels": np.zeros(10, int)},

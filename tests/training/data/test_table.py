@@ -75,6 +75,30 @@ def test_labels_that_are_whole_numbers_are_in_their_order(tmp_path: Path) -> Non
     assert splits.labels == ("-1", "2", "10")
 
 
+def test_names_say_what_the_numbers_from_0_stand_for(tmp_path: Path) -> None:
+    """A CSV file has them as text, which is then no name of a class."""
+    numbers = [row % 2 for row in range(ROWS)]
+    csv = csv_file(tmp_path, [f"{row},{row / 4},{row % 2}" for row in range(ROWS)])
+    table = parquet_file(tmp_path, width=range(ROWS), height=[row / 4 for row in range(ROWS)], kind=numbers)
+
+    as_text, as_numbers = (
+        source(file=file, label="kind", names=("cat", "dog")).load()
+        for source, file in ((CsvFile, csv), (ParquetFile, table))
+    )
+
+    assert as_text.labels == as_numbers.labels == ("cat", "dog")
+    assert as_text.record().sha256 == as_numbers.record().sha256
+
+
+def test_numbers_that_are_names_are_classes_in_the_order_of_the_names(tmp_path: Path) -> None:
+    lines = [f"{row},1,{(10, 20)[row % 2]}" for row in range(ROWS)]
+
+    splits = CsvFile(file=csv_file(tmp_path, lines), label="kind", names=("20", "10")).load()
+
+    assert splits.labels == ("20", "10")
+    assert torch.equal(splits.train.labels, (read_all(splits.train)[:, 0] + 1) % 2)
+
+
 def test_the_test_rows_can_have_a_file_of_their_own(tmp_path: Path) -> None:
     file = csv_file(tmp_path, GOOD)
     (tmp_path / "test.csv").write_text("kind,width,height\nb,7,8\na,9,10\n")
@@ -127,6 +151,10 @@ def test_a_bad_value_is_refused_by_row_line_and_column(tmp_path: Path, line: str
             "expected columns of values beside the label 'kind', got none",
         ),
         ({"label": "kind", "names": ["a", "c"]}, "column 'kind': row 2: expected a label of a, c, got 'b'"),
+        (
+            {"label": "width", "without": ["kind"], "names": ["a", "b"]},
+            "column 'width': row 3: expected a label of 0, 1, got '2'",
+        ),
     ],
 )
 def test_columns_that_there_are_not_are_refused(tmp_path: Path, fields: dict[str, Any], problem: str) -> None:

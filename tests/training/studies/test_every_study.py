@@ -23,7 +23,7 @@ def test_a_study_measures_digits_and_writes_its_page_its_plots_and_its_results(n
     assert code == 0
     assert {path.name for path in tmp_path.iterdir()} == linked | {f"{name}.md"}
     assert len(linked) >= 2
-    assert f"    bntrain study {name} --data digits --steps 4 --seeds 2 --output" in page
+    assert f"    bntrain study {name} --data digits --steps 4 --seeds 2 --output OUTPUT\n" in page
     assert {outcome.seed for outcome in results.outcomes} == {0, 1}
     assert all(outcome.cpu_seconds > 0 for outcome in results.outcomes)
 

@@ -1,10 +1,12 @@
 import pytest
+import torch
 from torch import nn
 
 from tests.training.examples import normal_rows
 from training.data.splits import Rows
+from training.studies.fitting import Plan
 from training.studies.ghost_normalization import GhostBatchNorm1d
-from training.studies.regularization import KINDS, build, drawn
+from training.studies.regularization_fits import KINDS, build, drawn, fit_and_compare
 
 
 def count(network: nn.Module, kind: type[nn.Module]) -> int:
@@ -43,6 +45,17 @@ def test_groups_of_a_batch_are_normalized_by_themselves_where_a_size_is_given() 
     layers = [module for module in network if isinstance(module, nn.BatchNorm1d)]
 
     assert [layer.group_rows for layer in layers if isinstance(layer, GhostBatchNorm1d)] == [2, 2]
+
+
+@pytest.mark.parametrize(("group_rows", "told"), [(None, 3), (2, 0)])
+def test_moving_averages_are_told_of_where_layers_keep_them(group_rows: int | None, told: int) -> None:
+    rows = Rows(normal_rows(8, 4), torch.arange(8))
+    network = build(4, KINDS[1], seed=0, group_rows=group_rows)
+
+    figures = fit_and_compare(network, rows, rows, Plan(2, 8, 0.1), {}).figures
+
+    assert sum("average" in name for name in figures) == told
+    assert figures["loss_gap"] == 0
 
 
 def test_rows_are_drawn_without_repetition_with_their_labels() -> None:
