@@ -9,12 +9,12 @@ import torch
 
 from models.bundle import Bundle
 from models.store import Store
-from tests.exporter import operators_read_once
+from tests.exporter import quick_exporter
 from tests.training.examples import short_recipe
 from training import job
 from training.recipe import load_recipe
 
-__all__ = ["operators_read_once"]
+__all__ = ["quick_exporter"]
 
 
 @pytest.fixture(scope="session", autouse=True)
