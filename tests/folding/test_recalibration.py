@@ -269,7 +269,7 @@ def test_the_sample_has_the_rows_of_before_and_the_answers_of_now(tmp_path: Path
 
 
 def test_it_is_proved_on_random_rows_and_on_those_that_were_given(tmp_path: Path) -> None:
-    bundle = publish(network("convnet"), tmp_path)
+    bundle = library.copy("convnet", "fast", tmp_path)
 
     verification = recalibrated(bundle, shifted()).draft.verification
 
@@ -280,7 +280,7 @@ def test_it_is_proved_on_random_rows_and_on_those_that_were_given(tmp_path: Path
 def test_its_layers_see_what_they_now_say_that_they_were_trained_on(tmp_path: Path) -> None:
     """The rows that the statistics come from are at no distance, and calibrate what is one."""
     rows = shifted(80)
-    bundle = publish(network("resnet18"), tmp_path)
+    bundle = library.copy("resnet18", "fast", tmp_path)
 
     found = published(recalibrated(bundle, rows), tmp_path)
 
@@ -341,7 +341,7 @@ def test_several_inputs_are_taken_by_name(tmp_path: Path) -> None:
 
 
 def test_any_order_of_the_rows_in_one_batch_gives_the_same(tmp_path: Path) -> None:
-    bundle, rows = publish(network("convnet"), tmp_path), shifted()
+    bundle, rows = library.copy("convnet", "fast", tmp_path), shifted()
 
     pair = [recalibrated(bundle, given).draft.normalization for given in (rows, rows.flip(0))]
 
