@@ -171,7 +171,10 @@ def test_help_is_there_before_torch_could_be_imported() -> None:
 def test_threads_that_wait_sleep_unless_whoever_runs_the_command_says_otherwise(
     given: dict[str, str], used: str
 ) -> None:
-    program = "import os; from training.__main__ import main; main(['networks']); print(os.environ['OMP_WAIT_POLICY'])"
+    program = (
+        "import os; from training.__main__ import main; "
+        f"main(['report', {str(DIGITS)!r}]); print(os.environ['OMP_WAIT_POLICY'])"
+    )
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | given
 
     done = subprocess.run(
@@ -232,7 +235,7 @@ def test_an_environment_that_only_serves_can_do_what_takes_a_version(command: tu
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:
-    command = [sys.executable, "-m", "training", "networks"]
+    command = [sys.executable, "-m", "training", "report", str(DIGITS)]
 
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
         assert process.stdout is not None
