@@ -20,7 +20,7 @@ from tests.untraced import untraced
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_exporter() -> Iterator[None]:
-    """Torch's own operators at every export; nothing here adds to them (``custom_translation_table``)."""
+    """Torch's own operators at every export, to which nothing here adds (``custom_translation_table``); untraced."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(functools.cache(ONNXRegistry.from_torchlib)))
         patch.setattr(torch.onnx, "export", untraced(torch.onnx.export))

@@ -11,6 +11,7 @@ from models.bundle import Bundle
 from models.store import Store
 from tests.exporter import quick_exporter
 from tests.training.examples import short_recipe
+from tests.untraced import untraced
 from training import job
 from training.recipe import load_recipe
 
@@ -62,5 +63,5 @@ def short(short_store: Store) -> Bundle:
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """What the committed recipe ``digits`` gives; it is fitted once, in some 20 s."""
-    return job.run(load_recipe("digits"), Store(tmp_path_factory.mktemp("digits")))
+    """What the committed recipe ``digits`` gives; fitted once in 20 s, and untraced: other tests run every line."""
+    return untraced(job.run)(load_recipe("digits"), Store(tmp_path_factory.mktemp("digits")))
