@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime
 import pytest
 import torch
 from onnx import helper
@@ -20,6 +19,7 @@ from folding.errors import VerificationError
 from folding.folded import FoldedGraph, LayerSource, fold_graph
 from folding.probe import LARGEST_MEAN, PREFIX, make_probe
 from folding.references import GraphReference
+from folding.speed import open_session
 from models.manifest import FoldMode
 from models.moments import Moments
 from models.observed_rows import PROBE_OUTPUTS
@@ -125,7 +125,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 def test_the_outputs_stay_what_they_were(case: Case, count: int) -> None:
     """The observing graph answers in the place of the plain one."""
     rows = case.rows(count)
-    session = onnxruntime.InferenceSession(case.graph.model + case.probe, providers=["CPUExecutionProvider"])
+    session = open_session(case.graph.model + case.probe)
 
     found = session.run(None, {case.graph.inputs[0].name: rows.numpy()})
 

@@ -164,9 +164,9 @@ def test_statistics_that_stay_give_the_same_graph(name: str, mode: FoldMode, tmp
     ]
 
 
-def test_a_recalibrated_version_can_be_recalibrated(tmp_path: Path) -> None:
+def test_a_recalibrated_version_can_be_recalibrated(tmp_path: Path, library: Library) -> None:
     made, rows = network("convnet"), shifted()
-    bundle = publish(made, tmp_path)
+    bundle = library.copy("convnet", "fast", tmp_path)
 
     second = published(recalibrated(bundle, images(ROWS)), tmp_path)
     third = published(recalibrated(second, rows), tmp_path)
@@ -257,9 +257,9 @@ def test_what_is_no_statistic_stays(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found.parameters()[key], bundle.parameters()[key])
 
 
-def test_the_sample_has_the_rows_of_before_and_the_answers_of_now(tmp_path: Path) -> None:
+def test_the_sample_has_the_rows_of_before_and_the_answers_of_now(tmp_path: Path, library: Library) -> None:
     made, rows = network("convnet"), shifted()
-    bundle = publish(made, tmp_path)
+    bundle = library.copy("convnet", "fast", tmp_path)
 
     found = published(recalibrated(bundle, rows), tmp_path)
 
@@ -268,8 +268,8 @@ def test_the_sample_has_the_rows_of_before_and_the_answers_of_now(tmp_path: Path
     assert relative_error(outputs, answers(reestimated(made, [rows]), torch.from_numpy(inputs))) <= TOLERANCE
 
 
-def test_it_is_proved_on_random_rows_and_on_those_that_were_given(tmp_path: Path) -> None:
-    bundle = publish(network("convnet"), tmp_path)
+def test_it_is_proved_on_random_rows_and_on_those_that_were_given(tmp_path: Path, library: Library) -> None:
+    bundle = library.copy("convnet", "fast", tmp_path)
 
     verification = recalibrated(bundle, shifted()).draft.verification
 
@@ -277,10 +277,10 @@ def test_it_is_proved_on_random_rows_and_on_those_that_were_given(tmp_path: Path
     assert verification.reference.startswith("onnxruntime")
 
 
-def test_its_layers_see_what_they_now_say_that_they_were_trained_on(tmp_path: Path) -> None:
+def test_its_layers_see_what_they_now_say_that_they_were_trained_on(tmp_path: Path, library: Library) -> None:
     """The rows that the statistics come from are at no distance, and calibrate what is one."""
     rows = shifted(80)
-    bundle = publish(network("resnet18"), tmp_path)
+    bundle = library.copy("resnet18", "fast", tmp_path)
 
     found = published(recalibrated(bundle, rows), tmp_path)
 
@@ -297,9 +297,9 @@ def test_its_layers_see_what_they_now_say_that_they_were_trained_on(tmp_path: Pa
     assert (calibration.scores(moments, columns) < calibration.threshold(len(rows), 0.5)).all()
 
 
-def test_what_changed_is_told(tmp_path: Path) -> None:
+def test_what_changed_is_told(tmp_path: Path, library: Library) -> None:
     made, rows = network("convnet"), shifted()
-    bundle = publish(made, tmp_path)
+    bundle = library.copy("convnet", "fast", tmp_path)
     labels = answers(made, rows).argmax(axis=1)
     name = bundle.manifest.inputs[0].name
 
@@ -340,8 +340,8 @@ def test_several_inputs_are_taken_by_name(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.draft.normalization[0].mean, taken.mean(0).numpy(), rtol=1e-4, atol=1e-5)
 
 
-def test_any_order_of_the_rows_in_one_batch_gives_the_same(tmp_path: Path) -> None:
-    bundle, rows = publish(network("convnet"), tmp_path), shifted()
+def test_any_order_of_the_rows_in_one_batch_gives_the_same(tmp_path: Path, library: Library) -> None:
+    bundle, rows = library.copy("convnet", "fast", tmp_path), shifted()
 
     pair = [recalibrated(bundle, given).draft.normalization for given in (rows, rows.flip(0))]
 

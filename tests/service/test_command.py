@@ -1,6 +1,7 @@
 import json
 import signal
 import socket
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 from models.store import Store
 from service.__main__ import main
-from tests.service.running import command, over_socket
+from tests.drafts import draft
+from tests.service.running import Server, command, over_socket
 
 
 def test_help_names_every_setting_and_is_a_success() -> None:
@@ -31,20 +33,22 @@ def test_help_names_every_setting_and_is_a_success() -> None:
     assert [flag for flag in flags if flag not in finished.stdout] == []
 
 
-def test_its_version_is_that_of_the_package() -> None:
-    finished = command("--version")
+def test_its_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["--version"])
 
-    assert (finished.returncode, finished.stderr) == (0, "")
-    assert finished.stdout == f"bnserve {version('bnserve')}\n"
+    written = capsys.readouterr()
+    assert (code, written.err) == (0, "")
+    assert written.out == f"bnserve {version('bnserve')}\n"
 
 
-def test_an_unknown_flag_is_told_in_one_sentence_with_what_may_be_meant() -> None:
+def test_an_unknown_flag_is_told_in_one_sentence_with_what_may_be_meant(capsys: pytest.CaptureFixture[str]) -> None:
     flag = "--prot"
 
-    finished = command(flag, "80")
+    code = main([flag, "80"])
 
-    assert (finished.returncode, finished.stdout) == (2, "")
-    assert finished.stderr == "bnserve: expected a flag, got '--prot'; did you mean --port?\n"
+    written = capsys.readouterr()
+    assert (code, written.out) == (2, "")
+    assert written.err == "bnserve: expected a flag, got '--prot'; did you mean --port?\n"
 
 
 def test_a_variable_that_is_no_setting_is_warned_about(tiny: Store, tmp_path: Path) -> None:
@@ -81,21 +85,23 @@ def test_a_bad_value_is_told_in_one_sentence(
     assert written.err.count("\n") == 1
 
 
-def test_a_bad_variable_is_told_in_one_sentence() -> None:
-    port = "http"
+def test_a_bad_variable_is_told_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BNSERVE_PORT", "http")
 
-    finished = command(BNSERVE_PORT=port)
+    code = main([])
 
-    assert (finished.returncode, finished.stdout) == (2, "")
-    assert finished.stderr.startswith("bnserve: port: Input should be a valid integer")
-    assert finished.stderr.count("\n") == 1
+    written = capsys.readouterr()
+    assert (code, written.out) == (2, "")
+    assert written.err.startswith("bnserve: port: Input should be a valid integer")
+    assert written.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("device", ["cuda", "cuda:7", "tpu"])
-def test_a_device_that_is_not_there_is_told_in_one_sentence(device: str) -> None:
+def test_a_device_that_is_not_there_is_told_in_one_sentence() -> None:
     variables = {"CUDA_VISIBLE_DEVICES": ""}
 
-    finished = command("--device", device, "--port", "0", **variables)
+    finished = command("--device", "cuda", "--port", "0", **variables)
 
     assert (finished.returncode, finished.stdout) == (1, "")
     assert finished.stderr.startswith("bnserve: device: expected ")
@@ -151,16 +157,45 @@ def test_a_store_without_models_is_served_and_warned_about(tmp_path: Path, *, th
     assert f": store {folder}: {found}; what is published there is served within seconds\n" in server.log.read_text()
 
 
-def test_it_prints_where_to_look_once_it_listens(tiny: Store, tmp_path: Path) -> None:
-    with over_socket(tiny.root, tmp_path / "log") as server:
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The command from its start to its end.
+
+    Attributes:
+        server: That was.
+        printed: After the first line.
+        statuses: Of what its addresses answered, in the order in which it prints them.
+    """
+
+    server: Server
+    printed: str
+    statuses: list[int]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run on version 1 of ``tiny``, with its log as it is by default, until a signal."""
+    folder = tmp_path_factory.mktemp("run")
+    store = Store(folder / "store")
+    store.publish(draft())
+    with over_socket(store.root, folder / "log") as server:
         server.wait_until_ready()
+        with httpx.Client(base_url=server.url) as client:
+            paths = ("/docs", "/v2/models/tiny/normalization", "/metrics")
+            statuses = [client.get(path).status_code for path in paths]
         server.process.send_signal(signal.SIGTERM)
         assert server.process.stdout is not None
-        others = server.process.stdout.read()
+        printed = server.process.stdout.read()
+        server.process.wait(timeout=60)
+    return Run(server, printed, statuses)
 
-    assert server.address.startswith("127.0.0.1:")
-    assert f"{server.url}/v2/models/tiny/normalization\n" in others
-    assert f"{server.url}/metrics\n" in others
+
+def test_it_prints_where_to_look_once_it_listens(run: Run) -> None:
+    address, url = run.server.address, run.server.url
+
+    assert address.startswith("127.0.0.1:")
+    assert f"{url}/v2/models/tiny/normalization\n" in run.printed
+    assert f"{url}/metrics\n" in run.printed
 
 
 def test_what_it_prints_can_be_opened_from_then_on(tiny: Store, tmp_path: Path) -> None:
@@ -170,21 +205,13 @@ def test_what_it_prints_can_be_opened_from_then_on(tiny: Store, tmp_path: Path) 
     assert status == 200
 
 
-def test_all_that_it_prints_can_be_opened(tiny: Store, tmp_path: Path) -> None:
-    with over_socket(tiny.root, tmp_path / "log") as server, httpx.Client(base_url=server.url) as client:
-        server.wait_until_ready()
-        answers = [client.get(path) for path in ("/docs", "/v2/models/tiny/normalization", "/metrics")]
-
-    assert [answer.status_code for answer in answers] == [200, 200, 200]
+def test_all_that_it_prints_can_be_opened(run: Run) -> None:
+    assert run.statuses == [200, 200, 200]
 
 
-def test_its_log_is_one_line_an_event_in_utc(tiny: Store, tmp_path: Path) -> None:
-    with over_socket(tiny.root, tmp_path / "log") as server:
-        server.wait_until_ready()
-        server.process.send_signal(signal.SIGTERM)
-        server.process.wait(timeout=60)
+def test_its_log_is_one_line_an_event_in_utc(run: Run) -> None:
+    lines = run.server.log.read_text().splitlines()
 
-    lines = server.log.read_text().splitlines()
     assert any("service.inference.stored_model: model tiny version 1 is ready" in line for line in lines)
     assert all(line[:4].isdigit() and line[10] == "T" and line[23] == "Z" for line in lines)
 

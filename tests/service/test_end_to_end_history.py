@@ -12,8 +12,9 @@ from sqlalchemy import URL
 
 from benchmarks.history.postgres import PostgresServer, find_binaries, running_postgres
 from models.store import Store
+from service.__main__ import main
 from tests.service.observing import normal_rows, until
-from tests.service.running import DEADLINE_S, Server, command, over_socket
+from tests.service.running import DEADLINE_S, Server, over_socket
 
 WINDOW_ROWS = 32
 DEADLINE_MS = 4000
@@ -188,20 +189,23 @@ def test_every_row_that_was_observed_is_in_the_history_after_a_restart(
 
 
 @pytest.mark.parametrize("given_as", ["flag", "variable"])
-def test_a_password_in_a_url_that_is_not_understood_is_never_printed(tiny: Store, given_as: str) -> None:
+def test_a_password_in_a_url_that_is_not_understood_is_never_printed(
+    tiny: Store, given_as: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The start ends with a sentence that says what was expected."""
     url = "mysql://me:secret@host/database"
     arguments = ["--store", str(tiny.root), "--port", "0"]
+    if given_as == "flag":
+        arguments += ["--history-url", url]
+    else:
+        monkeypatch.setenv("BNSERVE_HISTORY_URL", url)
 
-    finished = (
-        command(*arguments, "--history-url", url)
-        if given_as == "flag"
-        else command(*arguments, BNSERVE_HISTORY_URL=url)
-    )
+    code = main(arguments)
 
-    assert finished.returncode == 2
-    assert finished.stderr.startswith("bnserve: history_url: Value error, expected sqlite:///PATH or postgresql://")
-    assert "secret" not in finished.stderr + finished.stdout
+    written = capsys.readouterr()
+    assert code == 2
+    assert written.err.startswith("bnserve: history_url: Value error, expected sqlite:///PATH or postgresql://")
+    assert "secret" not in written.err + written.out
 
 
 def test_a_password_of_a_database_that_is_away_is_never_logged(tiny: Store, tmp_path: Path) -> None:

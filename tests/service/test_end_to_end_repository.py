@@ -1,5 +1,6 @@
 """This module tests over a real socket, with Triton's own client, that clients change what is served."""
 
+import contextlib
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,22 +23,44 @@ ROW = {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [0.
 INFER = "/v2/models/tiny/infer"
 
 
-@pytest.fixture
-def server(store: Store, tmp_path: Path) -> Iterator[Server]:
+@contextlib.contextmanager
+def serving_three(store: Store, log: Path) -> Iterator[Server]:
     """The command on versions 1 to 3 of ``tiny``, of which 2 and 3 are loaded."""
     for bias in range(3):
         store.publish(draft(bias=float(bias)))
-    with over_socket(store.root, tmp_path / "log") as running:
+    with over_socket(store.root, log) as running:
         running.wait_until_ready()
         yield running
 
 
 @pytest.fixture
-def triton(server: Server) -> Iterator[Any]:
+def server(store: Store, tmp_path: Path) -> Iterator[Server]:
+    """For a test that changes what is served."""
+    with serving_three(store, tmp_path / "log") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """For tests that leave served what was."""
+    folder = tmp_path_factory.mktemp("lasting")
+    with serving_three(Store(folder / "store"), folder / "log") as running:
+        yield running
+
+
+@contextlib.contextmanager
+def client_of(server: Server) -> Iterator[Any]:
     """Triton's own client."""
     connected = tritonclient.http.InferenceServerClient(server.address)
     yield connected
     connected.close()
+
+
+@pytest.fixture
+def triton(lasting: Server) -> Iterator[Any]:
+    """Of the server that lasts."""
+    with client_of(lasting) as connected:
+        yield connected
 
 
 def test_triton_unloads_and_loads_a_model(triton: Any) -> None:  # noqa: ANN401
@@ -51,12 +74,14 @@ def test_triton_unloads_and_loads_a_model(triton: Any) -> None:  # noqa: ANN401
     assert seen == [True, False, True]
 
 
-def test_triton_loads_a_model_by_a_policy(triton: Any) -> None:  # noqa: ANN401
+def test_triton_loads_a_model_by_a_policy(server: Server) -> None:
     policy = '{"version_policy": {"specific": {"versions": [1]}}}'
 
-    triton.load_model("tiny", config=policy)
+    with client_of(server) as triton:
+        triton.load_model("tiny", config=policy)
+        ready = [triton.is_model_ready("tiny", version) for version in ("1", "2", "3")]
 
-    assert [triton.is_model_ready("tiny", version) for version in ("1", "2", "3")] == [True, False, False]
+    assert ready == [True, False, False]
 
 
 def test_triton_brings_no_files(triton: Any) -> None:  # noqa: ANN401

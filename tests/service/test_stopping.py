@@ -20,20 +20,20 @@ HEAD = (
     f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(BODY)}\r\nExpect: 100-continue\r\n\r\n"
 ).encode()
 
-pytestmark = pytest.mark.parametrize("workers", ["1", "2"])
+alone_and_together = pytest.mark.parametrize("workers", ["1", "2"])
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_well(tiny: Store, tmp_path: Path, stop: signal.Signals, workers: str) -> None:
-    with over_socket(tiny.root, tmp_path / "log", "--workers", workers) as server:
+def test_a_signal_ends_it_well(tiny: Store, tmp_path: Path) -> None:
+    with over_socket(tiny.root, tmp_path / "log") as server:
         server.wait_until_ready()
-        server.process.send_signal(stop)
+        server.process.send_signal(signal.SIGTERM)
         code = server.process.wait(DEADLINE_S)
 
     assert "Traceback" not in server.log.read_text()
     assert code == 0
 
 
+@alone_and_together
 def test_a_signal_while_it_is_starting_ends_it_well(tiny: Store, tmp_path: Path, workers: str) -> None:
     with over_socket(tiny.root, tmp_path / "log", "--workers", workers) as server:
         server.process.send_signal(signal.SIGTERM)
@@ -43,6 +43,7 @@ def test_a_signal_while_it_is_starting_ends_it_well(tiny: Store, tmp_path: Path,
     assert code == 0
 
 
+@alone_and_together
 def test_a_request_under_way_is_answered_before_it_ends(tiny: Store, tmp_path: Path, workers: str) -> None:
     with over_socket(tiny.root, tmp_path / "log", "--workers", workers) as server:
         server.wait_until_ready()
@@ -63,6 +64,7 @@ def test_a_request_under_way_is_answered_before_it_ends(tiny: Store, tmp_path: P
     assert code == 0
 
 
+@alone_and_together
 def test_a_request_that_never_comes_to_its_end_is_waited_for_only_so_long(
     tiny: Store, tmp_path: Path, workers: str
 ) -> None:
@@ -78,6 +80,7 @@ def test_a_request_that_never_comes_to_its_end_is_waited_for_only_so_long(
     assert code == 0
 
 
+@alone_and_together
 def test_until_the_delay_is_over_it_is_not_ready_but_answers(tiny: Store, tmp_path: Path, workers: str) -> None:
     flags = ["--workers", workers, "--shutdown-delay-s", str(2 * DEADLINE_S)]
     with (
@@ -104,6 +107,7 @@ def test_until_the_delay_is_over_it_is_not_ready_but_answers(tiny: Store, tmp_pa
     assert running
 
 
+@alone_and_together
 def test_when_the_delay_is_over_it_ends(tiny: Store, tmp_path: Path, workers: str) -> None:
     delay_s = 1.0
     with over_socket(tiny.root, tmp_path / "log", "--workers", workers, "--shutdown-delay-s", str(delay_s)) as server:
@@ -118,6 +122,7 @@ def test_when_the_delay_is_over_it_ends(tiny: Store, tmp_path: Path, workers: st
     assert seconds >= delay_s
 
 
+@alone_and_together
 def test_at_the_keyboard_there_is_no_delay(tiny: Store, tmp_path: Path, workers: str) -> None:
     flags = ["--workers", workers, "--shutdown-delay-s", str(2 * DEADLINE_S)]
     with over_socket(tiny.root, tmp_path / "log", *flags) as server:
@@ -126,9 +131,11 @@ def test_at_the_keyboard_there_is_no_delay(tiny: Store, tmp_path: Path, workers:
         server.process.send_signal(signal.SIGINT)
         code = server.process.wait(DEADLINE_S)
 
+    assert "Traceback" not in server.log.read_text()
     assert code == 0
 
 
+@alone_and_together
 @pytest.mark.parametrize("again", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_it_at_once(tiny: Store, tmp_path: Path, again: signal.Signals, workers: str) -> None:
     flags = ["--workers", workers, "--shutdown-delay-s", str(2 * DEADLINE_S)]

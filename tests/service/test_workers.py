@@ -25,6 +25,7 @@ from service.errors import WorkerError
 from service.lifecycle import Lifecycle
 from service.settings import Settings
 from service.supervisor import Supervisor, worker_settings
+from tests.drafts import draft
 from tests.service.running import DEADLINE_S, Server, command, over_socket
 from tests.service.wire import Sent, body_of
 
@@ -40,16 +41,34 @@ def temporary(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def server(tiny: Store, tmp_path: Path, temporary: Path) -> Iterator[Server]:
+@contextlib.contextmanager
+def two_workers(store: Store, log: Path, temporary: Path) -> Iterator[Server]:
     """The command with two workers, both of which have answered."""
-    with over_socket(tiny.root, tmp_path / "log", *WORKERS, TMPDIR=str(temporary)) as server:
+    with over_socket(store.root, log, *WORKERS, TMPDIR=str(temporary)) as server:
         server.wait_until_ready()
         assert len(answering(server, 2)) == 2
         yield server
 
 
-def test_a_worker_that_dies_is_replaced_while_the_other_goes_on(server: Server) -> None:
+@pytest.fixture
+def server(tiny: Store, tmp_path: Path, temporary: Path) -> Iterator[Server]:
+    """Two workers for a test that ends them."""
+    with two_workers(tiny, tmp_path / "log", temporary) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Two workers for tests that leave two behind, and what they counted in view of all."""
+    folder = tmp_path_factory.mktemp("lasting")
+    store = Store(folder / "store")
+    store.publish(draft())
+    with two_workers(store, folder / "log", folder) as server:
+        yield server
+
+
+def test_a_worker_that_dies_is_replaced_while_the_other_goes_on(lasting: Server) -> None:
+    server, logged = lasting, len(lasting.log.read_text())
     with contextlib.ExitStack() as stack:
         clients: dict[str, httpx.Client] = {}
         tls = ssl.create_default_context()  # not used, but every client would make one
@@ -68,7 +87,7 @@ def test_a_worker_that_dies_is_replaced_while_the_other_goes_on(server: Server) 
     assert statuses == [200] * 20
     assert len(undisturbed) == 1
     assert after & set(clients) == undisturbed
-    assert "died with exit code -9, another takes its place" in server.log.read_text()
+    assert "died with exit code -9, another takes its place" in server.log.read_text()[logged:]
 
 
 BODY, _ = body_of([Sent("x", "FP32", np.ones((3, 4), np.float32))])
@@ -81,44 +100,46 @@ def requests_counted(server: Server) -> float:
     return sum(s.value for s in samples if s.name == "bnserve_inference_requests_total" and s.labels["status"] == "200")
 
 
-def test_every_worker_tells_what_all_of_them_did_and_it_never_goes_back(server: Server) -> None:
+def test_every_worker_tells_what_all_of_them_did_and_it_never_goes_back(lasting: Server) -> None:
+    expected = requests_counted(lasting) + 40
     for _ in range(40):
-        assert httpx.post(f"{server.url}/v2/models/tiny/infer", content=BODY).status_code == 200
+        assert httpx.post(f"{lasting.url}/v2/models/tiny/infer", content=BODY).status_code == 200
 
-    told = [requests_counted(server)]
+    told = [requests_counted(lasting)]
     deadline = time.monotonic() + DEADLINE_S
-    while told[-1] < 40:
+    while told[-1] < expected:
         assert time.monotonic() < deadline
-        told.append(requests_counted(server))
+        told.append(requests_counted(lasting))
 
-    later = [requests_counted(server) for _ in range(20)]
+    later = [requests_counted(lasting) for _ in range(20)]
     assert sorted(told) == told
-    assert later == [40] * 20
+    assert later == [expected] * 20
 
 
-def test_what_a_client_asks_one_worker_for_is_done_by_all(server: Server) -> None:
+def test_what_a_client_asks_one_worker_for_is_done_by_all(lasting: Server) -> None:
     def readiness() -> set[int]:
-        with httpx.Client(base_url=server.url, headers=ONCE) as client:
+        with httpx.Client(base_url=lasting.url, headers=ONCE) as client:
             return {client.get("/v2/models/tiny/ready").status_code for _ in range(20)}
 
     deadline = time.monotonic() + DEADLINE_S
     for verb, expected in (("unload", 503), ("load", 200)):
-        assert httpx.post(f"{server.url}/v2/repository/models/tiny/{verb}").status_code == 200
+        assert httpx.post(f"{lasting.url}/v2/repository/models/tiny/{verb}").status_code == 200
         while readiness() != {expected}:
             assert time.monotonic() < deadline
 
 
-def test_what_a_worker_did_that_has_died_still_counts(server: Server) -> None:
+def test_what_a_worker_did_that_has_died_still_counts(lasting: Server) -> None:
+    expected = requests_counted(lasting) + 20
     for _ in range(20):
-        httpx.post(f"{server.url}/v2/models/tiny/infer", content=BODY)
+        httpx.post(f"{lasting.url}/v2/models/tiny/infer", content=BODY)
     deadline = time.monotonic() + DEADLINE_S
-    while requests_counted(server) < 20:
+    while requests_counted(lasting) < expected:
         assert time.monotonic() < deadline
 
-    kill(workers_of(server)[0])
-    answering(server, 2)
+    kill(workers_of(lasting)[0])
+    answering(lasting, 2)
 
-    assert requests_counted(server) == 20
+    assert requests_counted(lasting) == expected
 
 
 def test_a_worker_takes_connections_only_when_its_models_are_loaded(tiny: Store) -> None:
@@ -143,6 +164,7 @@ def test_nothing_is_left_behind(server: Server, temporary: Path, stop: signal.Si
     assert (code, len(used)) == (0, 1)
     assert list(temporary.iterdir()) == []
     assert [pid for pid in workers if Path(f"/proc/{pid}").exists()] == []
+    assert "Traceback" not in server.log.read_text()
 
 
 def test_workers_do_not_outlive_their_supervisor(server: Server) -> None:

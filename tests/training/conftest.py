@@ -9,11 +9,12 @@ import torch
 
 from models.bundle import Bundle
 from models.store import Store
-from tests.exporter import operators_read_once
+from tests.exporter import quick_exporter
 from tests.training.examples import run_job, short_recipe
+from tests.untraced import untraced
 from training.recipe import load_recipe
 
-__all__ = ["operators_read_once"]
+__all__ = ["quick_exporter"]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -61,5 +62,5 @@ def short(short_store: Store) -> Bundle:
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """What the committed recipe ``digits`` gives; it is fitted once, in some 20 s."""
-    return run_job(load_recipe("digits"), Store(tmp_path_factory.mktemp("digits")))
+    """What the committed recipe ``digits`` gives; fitted once in 20 s, and untraced: other tests run every line."""
+    return untraced(run_job)(load_recipe("digits"), Store(tmp_path_factory.mktemp("digits")))

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from folding.folded import FoldedGraph, fold_graph
+from folding.speed import open_session
 from models.bundle import Bundle
 from models.manifest import FoldMode
 from models.store import Store
@@ -117,7 +117,7 @@ def run_graph(graph: FoldedGraph, *rows: Tensor) -> Arrays:
     tapped = [layer.tap.tensor for layer in graph.layers if layer.tap.tensor not in inputs]
     names = list(dict.fromkeys([o.name for o in graph.outputs] + tapped))
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names[len(graph.outputs) :])
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = open_session(model.SerializeToString())
     return inputs | dict(zip(names, session.run(names, inputs), strict=True))
 
 

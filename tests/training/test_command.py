@@ -175,7 +175,10 @@ def test_help_is_there_before_torch_could_be_imported() -> None:
 def test_threads_that_wait_sleep_unless_whoever_runs_the_command_says_otherwise(
     given: dict[str, str], used: str
 ) -> None:
-    program = "import os; from training.__main__ import main; main(['networks']); print(os.environ['OMP_WAIT_POLICY'])"
+    program = (
+        "import os; from training.__main__ import main; "
+        f"main(['report', {str(DIGITS)!r}]); print(os.environ['OMP_WAIT_POLICY'])"
+    )
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | given
 
     done = subprocess.run(

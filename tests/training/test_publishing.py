@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import onnx
 import pytest
@@ -162,20 +159,14 @@ def test_the_parameters_are_the_networks_state(network: nn.Module, bundle: Bundl
         np.testing.assert_array_equal(found[name], tensor.numpy())
 
 
-@pytest.mark.parametrize("kind", [str, Store], ids=["a text", "a store"])
-def test_the_store_may_be_more_than_a_path(kind: Callable[[Path], str | Store], tmp_path: Path) -> None:
-    given = kind(tmp_path / "store")
-
-    bundle = export(build(sequence), normal_rows(2, 6), store=given, name="mine")
-
-    assert bundle.path == tmp_path / "store" / "mine" / "1"
-
-
-def test_exporting_again_publishes_the_next_version(store: Store) -> None:
-    first = export(build(sequence), normal_rows(2, 6), store=store, name="mine")
+def test_exporting_again_publishes_the_next_version_in_a_store_or_its_path(
+    store: Store,
+) -> None:
+    first = export(build(sequence), normal_rows(2, 6), store=str(store.root), name="mine")
 
     second = export(build(sequence), normal_rows(2, 6), store=store, name="mine")
 
+    assert [bundle.path for bundle in (first, second)] == [store.root / "mine" / version for version in ("1", "2")]
     assert store.versions("mine") == [1, 2]
     assert first.model_path.read_bytes() == second.model_path.read_bytes()
 

@@ -5,13 +5,15 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from benchmarks.folding import bound_networks
 from benchmarks.folding.bound_networks import KINDS, Kind
 from benchmarks.folding.bounds import build_kind, time_kind, without_normalization
 from benchmarks.folding.exports import fold_model, operators, trace_network
 
 
 @pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if kind.held_to_bound])
-def test_nothing_is_left_where_an_exact_rule_exists(name: str) -> None:
+def test_nothing_is_left_where_an_exact_rule_exists(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bound_networks, "REPEATS", 3)  # a first, a last, and one between them
     network, rows = build_kind(KINDS[name])
     _, model = trace_network(network, rows)
     _, bare = trace_network(without_normalization(network), rows)

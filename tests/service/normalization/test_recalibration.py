@@ -3,28 +3,26 @@
 import asyncio
 import fcntl
 from pathlib import Path
-from typing import Any
 
 import pytest
-from numpy.typing import NDArray
 
 from models.store import Store
 from service.errors import DeadlineExceeded, InvalidRequest, Overloaded
 from service.normalization.recalibration import Recalibrations
-from service.normalization.recalibration_task import Published, RecalibrationTask
+from service.normalization.recalibration_task import Published
 from tests.service.normalization.tasks import ROWS, rows, task
 
 TIMEOUT_S = 60.0
 
 
-def recalibrate(wanted: RecalibrationTask, arrays: dict[str, NDArray[Any]], timeout_s: float = TIMEOUT_S) -> Published:
-    return asyncio.run(Recalibrations(timeout_s).run(wanted, arrays))
+def test_a_candidate_is_published_with_the_record_that_is_told(tiny: Store, tmp_path: Path) -> None:
+    """What the service hears is what the manifest says; the file that is held meanwhile is free for the next worker."""
+    lock = tmp_path / "recalibration"
 
+    published = asyncio.run(Recalibrations(TIMEOUT_S, lock).run(task(tiny), rows()))
 
-def test_a_candidate_is_published_with_the_record_that_is_told(tiny: Store) -> None:
-    """What the service hears is what the manifest says."""
-    published = recalibrate(task(tiny), rows())
-
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     record = tiny.open("tiny", 2).manifest.recalibration
     assert record is not None
     assert published == Published(version=2, record=record)
@@ -32,16 +30,10 @@ def test_a_candidate_is_published_with_the_record_that_is_told(tiny: Store) -> N
     assert tiny.pins("tiny") == (1,)
 
 
-def test_a_refusal_of_the_process_is_one_of_the_service(unchanged: Store) -> None:
-    """Which kinds there are: test_recalibration_process.py."""
-    with pytest.raises(InvalidRequest, match="rows: expected at least 32, got 3; "):
-        recalibrate(task(unchanged), rows(3))
-
-
 def test_one_that_takes_too_long_is_stopped_and_publishes_nothing(unchanged: Store) -> None:
     """The deadline is that of the settings."""
     with pytest.raises(DeadlineExceeded, match=r"at most 0.01 s \(recalibration_timeout_s\), it was stopped"):
-        recalibrate(task(unchanged), rows(), timeout_s=0.01)
+        asyncio.run(Recalibrations(0.01).run(task(unchanged), rows()))
 
 
 def test_one_that_nobody_waits_for_any_more_is_stopped(unchanged: Store) -> None:
@@ -72,13 +64,13 @@ def test_a_second_one_at_a_time_is_refused_and_the_first_goes_on(tiny: Store) ->
     assert second.retry_after_s >= 1
 
 
-def test_the_next_one_may_come_when_one_is_over_however_it_ended(tiny: Store) -> None:
-    """The turn is given back."""
+def test_a_refusal_of_the_process_is_one_of_the_service_and_the_next_one_may_come(tiny: Store) -> None:
+    """The turn is given back however one ended. Which refusals there are: test_recalibration_process.py."""
 
     async def one_after_the_other() -> Published:
         recalibrations = Recalibrations(TIMEOUT_S)
-        with pytest.raises(InvalidRequest):
-            await recalibrations.run(task(tiny), rows(1))
+        with pytest.raises(InvalidRequest, match="rows: expected at least 32, got 3; "):
+            await recalibrations.run(task(tiny), rows(3))
         return await recalibrations.run(task(tiny), rows())
 
     published = asyncio.run(one_after_the_other())
@@ -94,14 +86,3 @@ def test_one_under_way_in_another_process_of_the_service_is_one_too_many(unchang
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(Overloaded):
             asyncio.run(Recalibrations(TIMEOUT_S, lock).run(task(unchanged), rows()))
-
-
-def test_where_the_file_is_free_one_runs_and_frees_it(tiny: Store, tmp_path: Path) -> None:
-    """The next worker may hold it."""
-    lock = tmp_path / "recalibration"
-
-    published = asyncio.run(Recalibrations(TIMEOUT_S, lock).run(task(tiny), rows()))
-
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    assert published.version == 2

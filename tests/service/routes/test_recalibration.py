@@ -53,6 +53,21 @@ def service(tiny: Store) -> Iterator[Service]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store with version 1 of ``tiny``; tests share it, so none publishes to it."""
+    store = Store(tmp_path_factory.mktemp("store"))
+    store.publish(draft())
+    return store
+
+
+@pytest.fixture(scope="module")
+def refusing(lasting: Store) -> Iterator[Service]:
+    """The service on that store, keeping no rows; tests ask it for what it refuses."""
+    with in_process(lasting.root) as running:
+        yield running
+
+
 @pytest.fixture
 def keeping(tiny: Store) -> Iterator[Service]:
     """The same, keeping up to 40 rows."""
@@ -60,10 +75,9 @@ def keeping(tiny: Store) -> Iterator[Service]:
         yield running
 
 
-@pytest.mark.parametrize("path", [TINY, FIRST])
-def test_the_answer_says_what_was_made_and_how_it_comes_to_answer(service: Service, tiny: Store, path: str) -> None:
+def test_the_answer_says_what_was_made_and_how_it_comes_to_answer(service: Service, tiny: Store) -> None:
     """It is the manifest's own record, and the very request that promotes."""
-    response = service.post(path, **sent(rows(64), **FORCE))
+    response = service.post(TINY, **sent(rows(64), **FORCE))
 
     record = tiny.open("tiny", 2).manifest.recalibration
     assert record is not None
@@ -92,13 +106,20 @@ def test_the_default_stays_until_the_candidate_is_promoted(service: Service) -> 
 
 
 def test_rows_as_bytes_make_the_statistics_that_rows_as_json_make(service: Service, tiny: Store) -> None:
-    """The form on the wire changes nothing."""
+    """The form on the wire changes nothing; nor does a version in the path, nor what clients put into every body.
+
+    Triton's client says there how it wants its outputs.
+    """
     array = rows(64)
     body, header_length = body_of([Sent("x", "FP32", array, "bytes")], parameters=FORCE)
 
-    service.post(TINY, **sent(array, **FORCE))
-    service.post(FIRST, content=body, headers={HEADER_LENGTH: str(header_length)})
+    answers = [
+        service.post(TINY, **sent(array, binary_data_output=True, priority=1, timeout=1, **FORCE)),
+        service.post(FIRST, content=body, headers={HEADER_LENGTH: str(header_length)}),
+    ]
 
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert [answer.json()["model_version"] for answer in answers] == ["2", "3"]
     (by_json,), (by_bytes,) = (tiny.open("tiny", version).normalization() for version in (2, 3))
     np.testing.assert_array_equal(by_json.mean, by_bytes.mean)
     np.testing.assert_array_equal(by_json.variance, by_bytes.variance)
@@ -132,14 +153,13 @@ def test_a_prior_lets_a_single_row_do(service: Service) -> None:
     assert (record["rows"], record["prior_rows"], record["batch_rows"]) == (1, 100, 8)
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b'{"inputs": []}'], ids=str)
+@pytest.mark.parametrize("body", [b"{}", b'{"inputs": []}'], ids=str)
 def test_without_rows_those_are_taken_that_were_answered(keeping: Service, body: bytes) -> None:
     """No more than the reservoir holds, and none that was refused."""
     for seed in range(30):
         keeping.post("/v2/models/tiny/infer", **sent(rows(2, seed=seed)))
     keeping.post("/v2/models/tiny/infer", **sent(rows(2)[:, :3]))
-    content = body or b"{}"
-    forced = json.dumps({**json.loads(content), "parameters": FORCE}).encode()
+    forced = json.dumps({**json.loads(body), "parameters": FORCE}).encode()
 
     response = keeping.post(TINY, content=forced)
 
@@ -170,19 +190,19 @@ def test_the_sample_goes_when_the_version_is_unloaded(keeping: Service) -> None:
 
 
 def test_fewer_rows_than_it_takes_are_refused_with_the_number_that_it_takes(keeping: Service) -> None:
-    """Whether they were sent or kept."""
+    """Those that were kept, too."""
     keeping.post("/v2/models/tiny/infer", **sent(rows(3)))
 
-    sentences = {error(keeping.post(TINY, **given), 400) for given in ({}, sent(rows(3)))}
+    sentence = error(keeping.post(TINY), 400)
 
-    assert sentences == {
+    assert sentence == (
         "rows: expected at least 32, got 3; fewer do where the old statistics count as a prior (prior_rows)"
-    }
+    )
 
 
-def test_without_rows_and_reservoir_the_setting_is_named(service: Service) -> None:
+def test_without_rows_and_reservoir_the_setting_is_named(refusing: Service) -> None:
     """Whoever asks learns what to change."""
-    sentence = error(service.post(TINY), 400)
+    sentence = error(refusing.post(TINY), 400)
 
     assert sentence == (
         "inputs: expected rows, got none; for a sample of the rows that are answered set reservoir_rows, it is 0"
@@ -190,6 +210,7 @@ def test_without_rows_and_reservoir_the_setting_is_named(service: Service) -> No
 
 
 def refused() -> list[tuple[dict[str, Any], str]]:
+    """Of what the process refuses one; for the rest see ``tests/folding/test_recalibration_refusals.py``."""
     array, labels = rows(40), Sent("y", "INT64", np.arange(40))
     return [
         (sent(array[:, :3]), "inputs[0].shape: expected [-1, 4], got [40, 3]"),
@@ -204,10 +225,7 @@ def refused() -> list[tuple[dict[str, Any], str]]:
         (sent(array, prior=1), "parameters: expected any of prior_rows, batch_rows, force, labels, got 'prior'"),
         (sent(array, prior_rows=-1), "parameters.prior_rows: expected a whole number, 0 or more, got -1"),
         (sent(array, batch_rows="1"), 'parameters.batch_rows: expected a whole number, 0 or more, got "1"'),
-        (sent(array, batch_rows=0), "prior_rows, batch_rows: expected at least 0 and at least 1, got 0 and 0"),
         (sent(array, force=1), "parameters.force: expected true or false, got 1"),
-        (sent(np.repeat(array[:1], 40, axis=0)), "norm: expected every channel to vary over the rows, got variance 0"),
-        (sent(np.where(array > 3, np.nan, array)), "rows: x: expected finite values, got NaN or infinity in "),
         ({"content": b"rows"}, "request: expected JSON"),
         ({"content": b"{}", "headers": {HEADER_LENGTH: "x"}}, f"{HEADER_LENGTH}: expected a whole number, got 'x'"),
     ]
@@ -215,20 +233,13 @@ def refused() -> list[tuple[dict[str, Any], str]]:
 
 @pytest.mark.parametrize(("given", "sentence"), refused(), ids=lambda part: part if isinstance(part, str) else "")
 def test_what_can_not_be_used_is_refused_with_the_reason(
-    service: Service, tiny: Store, given: dict[str, Any], sentence: str
+    refusing: Service, lasting: Store, given: dict[str, Any], sentence: str
 ) -> None:
     """Nothing is published, and nothing pinned."""
-    found = error(service.post(TINY, **given), 400)
+    found = error(refusing.post(TINY, **given), 400)
 
     assert found.startswith(sentence)
-    assert (tiny.versions("tiny"), tiny.pins("tiny")) == ([1], ())
-
-
-def test_parameters_that_clients_put_everywhere_change_nothing(service: Service) -> None:
-    """Triton's client says in every body how it wants its outputs."""
-    response = service.post(TINY, **sent(rows(64), binary_data_output=True, priority=1, timeout=1, **FORCE))
-
-    assert response.status_code == 200
+    assert (lasting.versions("tiny"), lasting.pins("tiny")) == ([1], ())
 
 
 def test_a_model_without_layers_has_nothing_to_recalibrate(service: Service, tiny: Store) -> None:
@@ -242,9 +253,9 @@ def test_a_model_without_layers_has_nothing_to_recalibrate(service: Service, tin
 
 
 @pytest.mark.parametrize("path", ["/v2/models/none/normalization/recalibrate", FIRST.replace("1", "7")])
-def test_what_is_not_there_is_not_found(service: Service, path: str) -> None:
+def test_what_is_not_there_is_not_found(refusing: Service, path: str) -> None:
     """As for every request about a model."""
-    sentence = error(service.post(path, **sent(rows(40))), 404)
+    sentence = error(refusing.post(path, **sent(rows(40))), 404)
 
     assert "tiny" in sentence
 
