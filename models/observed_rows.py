@@ -104,6 +104,8 @@ class Columns:
         left_out = len(finite) - int(finite.sum())
         if left_out:
             means, variances = means[finite], variances[finite]
+        # a probe takes it as a difference, which rounds below 0 where all values of a row are one
+        variances = np.maximum(variances, 0)
         return ObservedRows((means - self.center) / self.scale, variances / np.square(self.scale), per_row, left_out)
 
     def gather(self, runs: Sequence[ObservedRows]) -> ObservedRows:

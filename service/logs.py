@@ -44,7 +44,7 @@ def configure_logs(level: str, style: str = "text") -> None:
             "formatters": {"line": {"()": formatter}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
             "root": {"level": level.upper(), "handlers": ["stderr"]},
-            "loggers": {"watchfiles": {"level": "WARNING"}},
+            "loggers": {"alembic": {"level": "WARNING"}, "watchfiles": {"level": "WARNING"}},
         }
     )
 

@@ -81,7 +81,7 @@ def open_monitor(
     monitor.share = share_for(rules.budget, overhead) if rules.share is None else rules.share
     served.divert(ObservedRun(served.engine, observing, monitor))
     log.info(
-        "model %s version %s: %.2g of its runs are observed, which take %.0f %% longer",
-        *(served.name, served.version, monitor.share, 100 * overhead),
+        "model %s version %s: %.3g %% of its runs are observed; these take %.0f %% longer, all together %.3g %%",
+        *(served.name, served.version, 100 * monitor.share, 100 * overhead, 100 * monitor.share * overhead),
     )
     return monitor

@@ -131,6 +131,6 @@ def _health(model: ServedModel, record: LayerRecord, layer: NormalizationLayer) 
 
 def _no_such_layer(model: ServedModel, name: str) -> str:
     names: Sequence[str] = [record.name for record in model.manifest.layers]
-    nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
-    hint = f"; the nearest is {nearest[0]!r}" if nearest else "; it has no normalization layers"
+    nearest = max(names, key=lambda known: difflib.SequenceMatcher(None, name, known).ratio(), default=None)
+    hint = "; it has no normalization layers" if nearest is None else f"; the nearest is {nearest!r}"
     return f"model {model.name!r} version {model.version} has no normalization layer {name!r}{hint}"

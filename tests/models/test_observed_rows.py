@@ -54,6 +54,17 @@ def test_rows_are_read_in_training_deviations() -> None:
     assert rows.values.tolist() == [16, 16, 16, 1, 1]
 
 
+def test_no_variance_is_below_zero() -> None:
+    """A probe's differences may round there, where all values of a row are one."""
+    columns, (means, variances) = columns_of(ONE, OTHER), told()
+    variances[1, 2] = -1e-6
+
+    rows = columns.read(means, variances, VALUES)
+
+    assert (len(rows), rows.variances[1, 2]) == (4, 0)
+    assert rows.variances.min() == 0
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("field", [0, 1], ids=["means", "variances"])
 def test_a_row_that_is_not_finite_is_left_out_and_counted(field: int, value: float) -> None:
