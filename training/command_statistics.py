@@ -17,7 +17,6 @@ from folding.rows import read_rows
 from models.durable import replace_file
 from models.recalibration import LayerChangeRecord
 from training.arguments import parse_arguments
-from training.data import load_data
 from training.data.batches import ValueBatches
 from training.errors import CheckpointError, RecipeError
 from training.loading import load_checkpoint, load_network
@@ -69,7 +68,7 @@ def _network_and_rows(options: argparse.Namespace) -> tuple[nn.Module, Sequence[
     if options.network is not None:
         return load_network(options.network, parse_arguments(options.arguments)), _read_rows(options)
     recipe = load_recipe(options.recipe, options.changes)
-    data = load_data(recipe.data)
+    data = recipe.data.load()
     network, _ = prepare(recipe, data)
     return network, ValueBatches(data.train, options.batch_rows) if options.rows is None else _read_rows(options)
 

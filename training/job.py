@@ -13,7 +13,6 @@ from models.draft import BundleDraft
 from models.errors import BundleError
 from models.manifest import MANIFEST_FILE, parse_manifest
 from models.store import Store
-from training.data import load_data
 from training.drafting import Tell, draft_fitted, with_population_statistics
 from training.environment import read_environment
 from training.kept_fit import Runs, kept_fit
@@ -41,7 +40,7 @@ def run(recipe: Recipe, store: Store, runs: Runs, processes: Processes = ALONE) 
         StoreError: If the store can't be written to.
         Interrupted: If the job was asked to leave; run again, it goes on.
     """
-    data = load_data(recipe.data)
+    data = recipe.data.load()
     network, standardization = prepare(recipe, data)
     folder, tell = runs.folder, runs.folder.events.tell
     if rank() == 0:

@@ -15,7 +15,7 @@ from training.data.npz import NpzFile
 from training.data.parquet_file import ParquetFile
 from training.data.splits import LabelledRows, Rows, Splits
 
-__all__ = ["FORMATS", "Data", "LabelledRows", "Rows", "Splits", "load_data"]
+__all__ = ["FORMATS", "Data", "LabelledRows", "Rows", "Splits"]
 
 FORMATS = ("digits", "idx", "npz", "csv", "parquet", "images", "hub")
 
@@ -44,12 +44,3 @@ Data = Annotated[
     BeforeValidator(_fields),
 ]
 """What a recipe says of its data: a format and its fields, or the format's name alone where it needs none."""
-
-
-def load_data(data: Data) -> Splits[LabelledRows]:
-    """Load a data set from where it is.
-
-    Raises:
-        DataError: If it can't be read, or can't be fitted to.
-    """
-    return data.load()

@@ -30,15 +30,15 @@ class CsvFile(TableFile):
         Raises:
             DataError: If the file is empty, no UTF-8, or a line has more or fewer values than the first.
         """
-        options = csv.ParseOptions(delimiter=self.delimiter)
+        # one thread: only then does an error tell its row
+        one_thread, options = csv.ReadOptions(use_threads=False), csv.ParseOptions(delimiter=self.delimiter)
         try:
-            with csv.open_csv(path, parse_options=options) as opened:
+            with csv.open_csv(path, read_options=one_thread, parse_options=options) as opened:
                 names = opened.schema.names
             refuse_duplicates(str(path), names)
             columns = csv.read_csv(
                 path,
-                # one thread: only then does an error tell its row
-                read_options=csv.ReadOptions(use_threads=False),
+                read_options=one_thread,
                 parse_options=options,
                 convert_options=csv.ConvertOptions(column_types={name: pa.string() for name in names}),
             )
