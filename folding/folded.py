@@ -121,7 +121,7 @@ def _refuse_untrained(verdicts: Sequence[Verdict], layers: Sequence[LayerRecord]
         if record.num_batches_tracked in (0, None) and (layer.mean == 0).all() and (layer.variance == 1).all():
             raise FoldingError(
                 f"{layer.name}: expected statistics that data has updated, got those of a new layer (mean 0, variance "
-                "1, no batches); allow untrained layers if that is what you mean"
+                "1, no batches); load a checkpoint, or allow untrained layers if that is what you mean"
             )
 
 

@@ -136,7 +136,7 @@ def _publish(make: Callable[[argparse.Namespace], BundleDraft], options: argpars
     def tell() -> None:
         report.print_proof(made)
         if published is not None:
-            print(f"published {published.path}")
+            report.print_published(published)
 
     return tell
 

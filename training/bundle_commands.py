@@ -54,7 +54,9 @@ def add_bundle_commands(commands: Any) -> None:  # noqa: ANN401  what argparse c
     )
     publish.add_argument("--name", help="the model that it becomes a version of (default: of the same name)")
     publish.add_argument(
-        "--candidate", action="store_true", help="it answers no request that names none before it is promoted"
+        "--candidate",
+        action="store_true",
+        help="unless it is the first, it answers no request that names none before it is promoted",
     )
     publish.set_defaults(command=_publish)
 
@@ -106,10 +108,13 @@ def _fold(options: argparse.Namespace) -> Callable[[], None]:
 
 
 def _publish(options: argparse.Namespace) -> Callable[[], None]:
+    from training.report import print_published
+
     _, bundle = open_version(options.bundle)
     store, copy = Store(Path(options.store)), BundleCopy(bundle=bundle, name=options.name or bundle.manifest.name)
-    told = _publish_candidate(store, copy) if options.candidate else f"published {store.publish(copy).path}\n"
-    return partial(print, told, end="")
+    if options.candidate:
+        return partial(print, _publish_candidate(store, copy), end="")
+    return partial(print_published, store.publish(copy))
 
 
 def _publish_candidate(store: Store, made: Publishable) -> str:

@@ -21,9 +21,6 @@ from training.networks import build_network
 WRAPPERS = ("state_dict", "model_state_dict", "model", "network")
 """Keys under which checkpoints keep the parameters, beside an optimizer's state and the like."""
 
-PREFIXES = ("module.", "_orig_mod.")
-"""What DistributedDataParallel and torch.compile put before every name."""
-
 SHOWN_KEYS = 3
 
 
@@ -105,13 +102,17 @@ def _parameters(path: Path) -> dict[str, Tensor]:
 
 
 def _without_prefixes(parameters: dict[str, Tensor], expected: Mapping[str, object]) -> dict[str, Tensor]:
-    """Parameters without what wrappers put before every name, unless the network itself has it there."""
-    while not any(key in expected for key in parameters):
-        shared = [prefix for prefix in PREFIXES if all(key.startswith(prefix) for key in parameters)]
-        if not shared:
-            break
-        parameters = {key.removeprefix(shared[0]): value for key, value in parameters.items()}
-    return parameters
+    """Parameters without what is before every name where the network is a part of what was saved.
+
+    So it is with DistributedDataParallel, ``torch.compile``, and the attribute of a Lightning module.
+    """
+    stripped = parameters
+    while not any(key in expected for key in stripped):
+        parts = {key: key.partition(".") for key in stripped}
+        if len({first for first, _, _ in parts.values()}) > 1 or not all(rest for _, _, rest in parts.values()):
+            return parameters  # it is another network's
+        stripped = {parts[key][2]: value for key, value in stripped.items()}
+    return stripped
 
 
 def _read(path: Path) -> object:

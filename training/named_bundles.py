@@ -30,6 +30,8 @@ def open_folder(path: Path) -> Bundle:
     Raises:
         BundleError: If there is none, or it is damaged.
     """
+    if not path.is_dir():
+        raise BundleError(f"{path}: expected the folder of a version, as STORE/MODEL/VERSION, there is none")
     try:
         return Bundle.open(path)
     except BundleError as error:

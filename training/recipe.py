@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -117,7 +118,16 @@ def load_recipe(name: str, changes: Iterable[str] = ()) -> Recipe:
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         field = ".".join(_field(problem["loc"], fields))
-        raise RecipeError(f"{path.name}: {field}: {problem['msg']}, got {problem['input']!r}") from error
+        said = _unknown(problem["loc"]) if problem["type"] == "extra_forbidden" else problem["msg"]
+        raise RecipeError(f"{path.name}: {field}: {said}, got {problem['input']!r}") from error
+
+
+def _unknown(place: Sequence[str | int]) -> str:
+    """What is said of a field that recipes do not have, with the nearest that they have."""
+    schema = Recipe.model_json_schema()
+    known = {name for model in (schema, *schema["$defs"].values()) for name in model.get("properties", {})}
+    near = get_close_matches(str(place[-1]), sorted(known), n=1)
+    return "expected no such field" + "".join(f" (did you mean {name}?)" for name in near)
 
 
 def _changed(fields: Any, keys: Sequence[str], value: Any) -> Any:  # noqa: ANN401  whatever YAML can say

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from models.bundle import Bundle
 from models.draft import BundleDraft
+from models.errors import StoreError
 from models.manifest import FoldingRecord, LayerRecord, Manifest, VerificationRecord
 from models.recalibration import LayerChangeRecord, PredictionsRecord, RecalibrationRecord
+from models.store import Store
 
 if TYPE_CHECKING:  # torch may not be installed where a file is imported or a version recalibrated
     from training.matching import ModuleDescription
@@ -122,7 +124,18 @@ def print_bundle(bundle: Bundle) -> None:
     training = bundle.manifest.training
     if training is not None:
         print(f"{format_metrics(training.metrics)}, fitted in {training.seconds:g} s")
-    print(f"published {bundle.path}")
+    print_published(bundle)
+
+
+def print_published(bundle: Bundle) -> None:
+    """Where a version is, and whether another one is pinned."""
+    model = bundle.path.parent
+    try:
+        pinned = Store(model.parent).pinned_version(model.name)
+    except StoreError:  # what is no pin holds nothing
+        pinned = None
+    held = pinned not in (None, bundle.manifest.version)
+    print(f"published {bundle.path}" + (f"; version {pinned} answers by default until it is promoted" if held else ""))
 
 
 def format_metrics(metrics: Mapping[str, float]) -> str:

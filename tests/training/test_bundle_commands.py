@@ -163,3 +163,27 @@ def test_a_damaged_bundle_is_refused_in_one_sentence(
     assert code == 1
     assert re.fullmatch(r"bntrain: (.+: )?model\.onnx: expected \d+ bytes, got 0\n", capsys.readouterr().err)
     assert not (tmp_path / "production").exists()
+
+
+def test_a_publication_beside_a_pinned_version_says_which_answers(
+    tiny: Store, bundle: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["publish", str(bundle.path), "--store", str(tiny.root)]
+
+    main(command)
+    tiny.pin_version("tiny", 1)
+    main(command)
+
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f"published {tiny.root}/tiny/2"
+    assert second == f"published {tiny.root}/tiny/3; version 1 answers by default until it is promoted"
+
+
+def test_a_report_of_a_folder_that_is_not_there_says_what_it_takes(
+    tiny: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["report", str(tiny.root / "tiny" / "7")])
+
+    assert code == 1
+    expected = "expected the folder of a version, as STORE/MODEL/VERSION, there is none"
+    assert capsys.readouterr().err == f"bntrain: {tiny.root}/tiny/7: {expected}\n"

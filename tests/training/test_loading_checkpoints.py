@@ -86,6 +86,7 @@ def same(found: State, expected: State) -> bool:
         lambda state: {f"module._orig_mod.{name}": tensor for name, tensor in state.items()},
         lambda state: {f"_orig_mod.module.{name}": tensor for name, tensor in state.items()},
         lambda state: {"state_dict": {f"module.{name}": tensor for name, tensor in state.items()}},
+        lambda state: {"state_dict": {f"net.body.{name}": tensor for name, tensor in state.items()}, "epoch": 3},
     ],
     ids=[
         "plain",
@@ -99,6 +100,7 @@ def same(found: State, expected: State) -> bool:
         "compiled, then distributed",
         "distributed, then compiled",
         "wrapped and distributed",
+        "a part of a Lightning module",
     ],
 )
 def test_a_checkpoint_is_loaded_whole_however_it_is_wrapped(wrap: Callable[[State], object], tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_an_export_leaves_the_network_as_it_was(store: Store) -> None:
         (
             lambda net: net[1].reset_running_stats(),
             "1: expected statistics that data has updated, got those of a new layer (mean 0, variance 1, no batches); "
-            "allow untrained layers if that is what you mean",
+            "load a checkpoint, or allow untrained layers if that is what you mean",
         ),
         (
             lambda net: net.append(Forward(lambda _, y: y if y.sum() > 0 else -y)).eval(),

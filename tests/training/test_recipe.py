@@ -106,7 +106,7 @@ def test_a_recipe_with_any_format_survives_its_way_through_json(tiny: Path, data
         ("{format: images}", "data.folder: Field required"),
         ("{format: csv, file: a, label: b, columns: []}", "data.columns: Tuple should have at least 1 item"),
         ("{format: images, folder: a, split: {test: 2}}", "data.split.test: Input should be less than 1"),
-        ("{format: images, folder: a, folders: b}", "data.folders: Extra inputs are not permitted"),
+        ("{format: images, folder: a, folders: b}", "data.folders: expected no such field (did you mean folder?), got"),
         ("{format: idx}", "data.idx: Value error, expected either folder, or train"),
     ],
 )
@@ -121,6 +121,8 @@ def test_data_that_is_not_described_right_is_refused_by_field(tiny: Path, data: 
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
+        ("epoch=3", "epoch: expected no such field (did you mean epochs?), got 3"),
+        ("qqq=3", "qqq: expected no such field, got 3"),
         ("max_gradient_norm=.inf", "max_gradient_norm: Input should be a finite number, got inf"),
         ("weight_decay=.nan", "weight_decay: Input should be a finite number, got nan"),
         ("augment.rotate_degrees=.nan", "augment.rotate_degrees: Input should be"),

@@ -90,7 +90,9 @@ def describe_networks() -> list[NetworkDescription]:
 def _listed_network(name: str) -> Callable[..., nn.Module]:
     if name not in NETWORKS:
         near = "".join(f"; did you mean {match}?" for match in get_close_matches(name, NETWORKS, n=1))
-        raise RecipeError(f"network: expected one of {', '.join(NETWORKS)}, got {name!r}{near}")
+        raise RecipeError(
+            f"network: expected one of {', '.join(NETWORKS)}, timm/NAME or torchvision/NAME, got {name!r}{near}"
+        )
     return NETWORKS[name]
 
 

@@ -13,7 +13,7 @@ def test_an_unknown_network_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(RecipeError) as refusal:
         build_network("transformer", {})
 
-    assert str(refusal.value) == f"network: expected one of {names}, got 'transformer'"
+    assert str(refusal.value) == f"network: expected one of {names}, timm/NAME or torchvision/NAME, got 'transformer'"
 
 
 @pytest.mark.parametrize(
