@@ -15,7 +15,8 @@ TITLE = """# Serving, measured
 
 Made by `python -m benchmarks.serving page` from the last run of each command;
 [docs/benchmarks.md](../docs/benchmarks.md) says how it is measured and how to read it. What is compared was measured in
-turn, on one machine, in one run. Figures are medians over the rounds, and a ratio is the median of the rounds' ratios.
+turn, on one machine, in one run. Figures are medians over the rounds, and a ratio is the median of the rounds' ratios;
+in parentheses, where a median is with 95 % confidence.
 """
 
 
@@ -29,8 +30,7 @@ def write_page(results: Results) -> str:
 
 def _targets(verdicts: Sequence[Verdict]) -> str:
     rows = [(verdict.target, verdict.figure, "held" if verdict.held else "not held") for verdict in verdicts]
-    note = "Several figures are those of 1, 16 and 64 connections, or of flat and nested lists; in parentheses, where\n"
-    note += "the median is with 95 % confidence.\n"
+    note = "Several figures are those of 1, 16 and 64 connections, or of flat and nested lists.\n"
     return f"## Targets\n\n{note}\n{table(['target', 'measured', ''], rows)}"
 
 
