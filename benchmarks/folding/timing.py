@@ -32,6 +32,13 @@ class Ratio(BaseModel):
     lower: float
     upper: float
 
+    @classmethod
+    def of(cls, ratios: Sequence[float]) -> Ratio:
+        """That of the rounds' ratios, of which there is at least one."""
+        values = [*ratios, *ratios] if len(ratios) == 1 else ratios  # one has no quartiles but itself
+        lower, median, upper = statistics.quantiles(values, n=4, method="inclusive")
+        return cls(median=median, lower=lower, upper=upper)
+
     def __str__(self) -> str:
         return f"{self.median:.3f} ({self.lower:.3f} to {self.upper:.3f})"
 
@@ -48,9 +55,7 @@ class Times:
 
     def ratio(self, name: str, over: str) -> Ratio:
         """Time of one graph over that of another, round by round."""
-        ratios = [times[name] / times[over] for times in self._rounds]
-        lower, median, upper = statistics.quantiles(ratios, n=4, method="inclusive")
-        return Ratio(median=median, lower=lower, upper=upper)
+        return Ratio.of([times[name] / times[over] for times in self._rounds])
 
 
 def time_in_turn(graphs: Mapping[str, bytes], feed: Feed, *, seconds: float) -> Times:

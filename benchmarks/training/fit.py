@@ -89,8 +89,8 @@ def time_fit(name: str, rounds: float) -> FitTimed:
         device=torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
         rows_per_s=steps * measured.recipe.batch_rows / statistics.median(run.seconds for run in runs["fit"]),
         batch_rows=measured.recipe.batch_rows,
-        ratio=_ratio([hand.seconds / ours.seconds for hand, ours in pairs]),
-        processor_ratio=_ratio([hand.processor_seconds / ours.processor_seconds for hand, ours in pairs]),
+        ratio=Ratio.of([hand.seconds / ours.seconds for hand, ours in pairs]),
+        processor_ratio=Ratio.of([hand.processor_seconds / ours.processor_seconds for hand, ours in pairs]),
         same_loss=all(abs(hand.loss - ours.loss) <= 1e-3 * hand.loss for hand, ours in pairs),
     )
 
@@ -102,11 +102,6 @@ def _timed(fit_network: Callable[[nn.Module], float], measured: Case) -> _Run:
         started, started_processor = time.perf_counter(), time.process_time()
         loss = fit_network(network)
         return _Run(time.perf_counter() - started, time.process_time() - started_processor, loss)
-
-
-def _ratio(ratios: list[float]) -> Ratio:
-    lower, median, upper = statistics.quantiles(ratios * 2 if len(ratios) == 1 else ratios, n=4, method="inclusive")
-    return Ratio(median=median, lower=lower, upper=upper)
 
 
 HEADER = ("case", "rows/s", "ms a step", "share of the hand-written loop (quartiles)", "by processor time", "at least")
