@@ -16,7 +16,7 @@ from models.standardization import StandardizationRecord
 from models.training import DataRecord, TrainingRecord
 from training.accuracy import served_accuracy
 from training.data import LabelledRows, Splits
-from training.data.batches import ValueBatches, read_evenly
+from training.data.batches import ValueBatches, pass_rows, read_evenly
 from training.fit import Fit
 from training.normalization import read_moving_averages
 from training.population import estimate_population_statistics
@@ -24,8 +24,6 @@ from training.processes import own_device, part, part_of
 from training.publishing import describe, export_network, parameter_arrays
 from training.recipe import Recipe
 
-STATISTICS_BATCH_ROWS, STATISTICS_BATCH_VALUES = 512, 2**22
-"""So many rows go through the network at once for the statistics, and no more than have so many values."""
 HELD_OUT_ROWS = 10_000
 """Of the validation rows, and of the test rows, so many are verified and calibrated with at most."""
 HELD_OUT_VALUES = 2**26
@@ -70,11 +68,10 @@ def with_population_statistics(
         StatisticsError: If they can't be estimated.
     """
     moving_averages = read_moving_averages(network)
-    values = data.train.read(torch.arange(1)).numel()
-    batch_rows = max(1, min(STATISTICS_BATCH_ROWS, STATISTICS_BATCH_VALUES // values))
+    batches = ValueBatches(part_of(data.train), pass_rows(data.train))
     # convolutions of GPUs are of fewer bits than the network's by default, and not the same every time
     with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
-        estimate_population_statistics(network.to(own_device()), ValueBatches(part_of(data.train), batch_rows))
+        estimate_population_statistics(network.to(own_device()), batches)
     part()
     network.cpu()
     return Fitted(network, figures, moving_averages, len(data.train), standardization)

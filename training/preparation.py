@@ -13,7 +13,7 @@ from folding.errors import one_line
 from models.standardization import StandardizationRecord
 from training.activations import inference_mode
 from training.data import LabelledRows, Splits
-from training.data.batches import ValueBatches
+from training.data.batches import ValueBatches, pass_rows
 from training.errors import RecipeError
 from training.initialization import start_blocks_at_zero
 from training.insert import normalize
@@ -21,8 +21,6 @@ from training.networks import build_network
 from training.population import order_of_use
 from training.recipe import Recipe
 from training.standardization import standardize
-
-BATCH_ROWS = 512
 
 
 def prepare(recipe: Recipe, data: Splits[LabelledRows]) -> tuple[nn.Module, StandardizationRecord | None]:
@@ -45,7 +43,7 @@ def prepare(recipe: Recipe, data: Splits[LabelledRows]) -> tuple[nn.Module, Stan
     _refuse_shared_statistics(network, rows)
     if not (data.columns is not None if recipe.standardize is None else recipe.standardize):
         return network, None
-    return network, standardize(network, ValueBatches(data.train, BATCH_ROWS), data.columns)
+    return network, standardize(network, ValueBatches(data.train, pass_rows(data.train)), data.columns)
 
 
 def _refuse_misfit(network: nn.Module, rows: Tensor, num_labels: int, recipe: Recipe) -> None:

@@ -18,9 +18,9 @@ from models.store import Store
 from models.training import TrainingRecord
 from training.accuracy import served_accuracy
 from training.data import Rows, Splits
-from training.data.batches import read_all
+from training.data.batches import pass_rows, read_all
 from training.data.idx import IdxFiles
-from training.drafting import INPUT_NAME, OUTPUT_NAME, STATISTICS_BATCH_ROWS
+from training.drafting import INPUT_NAME, OUTPUT_NAME
 from training.fit import fit
 from training.networks import build_network
 from training.population import estimate_population_statistics
@@ -59,7 +59,7 @@ def _publish(store: Store, data: Mnist, recipe: Recipe) -> Bundle:
     network = build_network(recipe.network, recipe.arguments)
     fitted = fit(network, splits, recipe)
     train = read_all(splits.train)
-    estimate_population_statistics(network, torch.split(train, STATISTICS_BATCH_ROWS))
+    estimate_population_statistics(network, torch.split(train, pass_rows(splits.train)))
     exported = export_network(
         network,
         train[:2],

@@ -7,15 +7,15 @@ from torch import nn
 
 from models.bundle import Bundle
 from tests.training.examples import build, export, normal_rows
-from training.accuracy import BATCH_ROWS, served_accuracy
+from training.accuracy import served_accuracy
 from training.data import Rows
-from training.data.batches import read_all
+from training.data.batches import PASS_ROWS, read_all
 from training.data.digits import Digits
 
 
 def test_every_row_counts_once_however_many_batches_there_are() -> None:
     network = build(lambda: nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)))
-    values = normal_rows(2 * BATCH_ROWS + 1, 3)
+    values = normal_rows(2 * PASS_ROWS + 1, 3)
     with torch.no_grad():
         labels = network(values).argmax(dim=1)
     labels[::10] = (labels[::10] + 1) % 4  # a tenth is wrong, the last row of all among them

@@ -39,6 +39,9 @@ class Share:
 
 WHOLE = Share()
 
+PASS_ROWS, PASS_VALUES = 512, 2**22
+"""So many rows go through a network at once where no gradients are kept, and no more than have so many values."""
+
 Batch = TypeVar("Batch")
 
 
@@ -79,6 +82,11 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         return zip(self._values, self._labels, strict=False)  # of no rows there is a batch of labels, an empty one
+
+
+def pass_rows(rows: LabelledRows) -> int:
+    """How many of some rows go through a network at once where no gradients are kept; at least one."""
+    return max(1, min(PASS_ROWS, PASS_VALUES // rows.read(torch.arange(1)).numel()))
 
 
 def read_all(rows: LabelledRows) -> Tensor:
