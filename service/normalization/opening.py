@@ -10,10 +10,12 @@ from models.bundle import Bundle
 from service.inference.devices import Device
 from service.inference.engine import Engine
 from service.inference.served_model import ServedModel
-from service.normalization.budget import observed_overhead, share_for
+from service.normalization.budget import Budget
 from service.normalization.judgement import Judge
 from service.normalization.monitor import Monitor, WindowRules
 from service.normalization.observed_run import ObservedRun
+from service.normalization.overhead import Overhead
+from service.normalization.overhead_at_load import measure_overhead
 from service.normalization.seen import ClosedWindow
 
 log = logging.getLogger(__name__)
@@ -77,11 +79,13 @@ def open_monitor(
     rows = len(next(iter(sample.inputs.values())))
     # a graph whose rows do not vary takes as many as its sample has
     sizes = sorted({1, served.rules.batch_rows}) if bundle.manifest.rows_vary else [rows]
-    overhead = observed_overhead(served.engine, observing, columns, sample.inputs, list(sample.outputs), sizes=sizes)
-    monitor.share = share_for(rules.budget, overhead) if rules.share is None else rules.share
-    served.divert(ObservedRun(served.engine, observing, monitor))
+    measured = measure_overhead(served.engine, observing, columns, sample.inputs, list(sample.outputs), sizes=sizes)
+    budget = Budget(rules.budget, Overhead(measured))
+    monitor.share = budget.share if rules.share is None else rules.share
+    served.divert(ObservedRun(served.engine, observing, monitor, budget if rules.share is None else None))
     log.info(
         "model %s version %s: %.3g %% of its runs are observed; these take %.0f %% longer, all together %.3g %%",
-        *(served.name, served.version, 100 * monitor.share, 100 * overhead, 100 * monitor.share * overhead),
+        *(served.name, served.version, 100 * monitor.share, 100 * measured.share),
+        100 * monitor.share * measured.share,
     )
     return monitor

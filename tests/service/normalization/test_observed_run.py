@@ -9,8 +9,10 @@ from models.bundle import Bundle
 from models.observed_rows import PROBE_OUTPUTS
 from service.errors import EngineError
 from service.inference.engine import Engine
+from service.normalization.budget import Budget
 from service.normalization.monitor import Monitor, WindowRules
 from service.normalization.observed_run import ObservedRun
+from service.normalization.overhead import MeasuredOverhead, Overhead
 from tests.service.normalization.watching import DEVICE, judge_of, observing_engine, sight_of
 from tests.service.observing import normal_rows
 
@@ -144,3 +146,16 @@ def test_rows_that_no_graph_can_run_are_refused_and_observing_goes_on(
         run(observed, np.zeros((1, 7), np.float32))
 
     assert monitor.share == 1.0
+
+
+def test_the_share_follows_what_runs_cost(bundle: Bundle, plain: Engine, monitor: Monitor) -> None:
+    """Of this network the nodes that observe take as long as all others; it was taken for a thousandth of them."""
+    budget = Budget(0.02, Overhead(MeasuredOverhead(0.001, adding_s=0.0)))
+    observed, x = ObservedRun(plain, observing_engine(bundle), monitor, budget), normal_rows(64)
+    monitor.share = 0.5
+
+    for _ in range(2000):
+        run(observed, x)
+
+    assert monitor.share == budget.share
+    assert monitor.share < 0.2
