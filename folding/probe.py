@@ -1,7 +1,8 @@
 """This module makes the probe of a folded graph: what has to be added to it so that it also tells what its taps hold.
 
 For every row and channel of every normalization layer that is the mean over the row's positions, and the variance
-about it, in float32. With ``u = held - reference``, a constant for each channel,
+about it, in float32; and for every row of an input that has atoms the share of its values that is at them, in the place
+of a mean. With ``u = held - reference``, a constant for each channel,
 
     mean = mean(u) + reference        variance = mean(u^2) - mean(u)^2
 
@@ -36,8 +37,9 @@ from onnx import TensorProto, helper
 from folding.folded import FoldedGraph
 from folding.nodes import Nodes
 from folding.references import GraphSession
+from models.atoms import Atoms
 from models.layers import NormalizationLayer, TapMap
-from models.manifest import LayerRecord
+from models.manifest import LayerRecord, TensorRecord
 from models.observed_rows import PROBE_OUTPUTS
 from models.taps import TapUnits
 
@@ -55,12 +57,13 @@ IMAGE_AXES = 4
 Shapes = Sequence[tuple[int, ...]]
 
 
-def make_probe(graph: FoldedGraph, rows: Sequence[NDArray[Any]]) -> bytes | None:
+def make_probe(graph: FoldedGraph, rows: Sequence[NDArray[Any]], atoms: Sequence[Atoms] = ()) -> bytes | None:
     """The probe of a folded graph; None where it has no normalization layers.
 
     Args:
         graph: What was folded.
         rows: At least one row, one array an input.
+        atoms: Of its inputs; of each the share of a row's values that is at them is told too.
 
     Raises:
         VerificationError: If the graph can't be run.
@@ -75,9 +78,10 @@ def make_probe(graph: FoldedGraph, rows: Sequence[NDArray[Any]]) -> bytes | None
         _observe(nodes, batch, record, _reference(record, layer, graph.tap_maps.get(record.name)), shapes)
         for record, layer in reversed(list(zip(graph.layers, graph.normalization, strict=True)))
     ][::-1]
+    figures += [_observe_share(nodes, one, graph.inputs) for one in atoms]
     means, variances, values = PROBE_OUTPUTS
     nodes.apply("Concat", *(one.values for one in figures), axis=0, name=values)
-    columns = sum(layer.channels for layer in graph.layers)
+    columns = sum(len(one.reference) for one in figures)
     together = nodes.apply("Concat", *(one.mean for one in figures), *(one.square for one in figures), axis=1)
     shifted = nodes.apply("Gather", together, nodes.constant(np.arange(columns)), axis=1)
     squares = nodes.apply("Gather", together, nodes.constant(np.arange(columns, 2 * columns)), axis=1)
@@ -165,3 +169,20 @@ def _observe(
         every = nodes.apply("Concat", batch.rows(nodes), nodes.integers(record.channels), axis=0)
         mean, square = (nodes.apply("Expand", figure, every) for figure in (mean, square))
     return _Figures(mean, square, values, reference)
+
+
+def _observe_share(nodes: Nodes, atoms: Atoms, inputs: Sequence[TensorRecord]) -> _Figures:
+    """Add what takes the share of a row's values that is at an input's atoms: one value a row, without a reference."""
+    (shape,) = (record.shape for record in inputs if record.name == atoms.input)
+    held = nodes.apply("Cast", atoms.input, to=TensorProto.FLOAT)
+    if len(atoms.channels) < shape[1]:
+        held = nodes.apply("Gather", held, nodes.constant(atoms.channels), axis=1)
+    laid = [-1 if axis == 1 else 1 for axis in range(len(shape))]
+    values, tolerances = (
+        nodes.constant(array.astype(np.float32).reshape(laid)) for array in (atoms.values, atoms.tolerances)
+    )
+    near = nodes.apply("Less", nodes.apply("Abs", nodes.apply("Sub", held, values)), tolerances)
+    ones = nodes.apply("Cast", near, to=TensorProto.FLOAT)
+    share = nodes.reduce("ReduceMean", ones, list(range(1, len(shape))))
+    share = nodes.apply("Reshape", share, nodes.integers(-1, 1))
+    return _Figures(share, nodes.apply("Mul", share, share), nodes.integers(1), np.zeros(1, np.float32))

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from folding.atoms import find_atoms
 from folding.calibration import calibrate
 from folding.folded import FoldedGraph
 from folding.observing import observe
@@ -20,6 +21,7 @@ from folding.rules.sites import OPERATOR
 from folding.speed import measure_speedup
 from folding.stored_graph import store_graph
 from folding.verify import random_like, values_a_row, verify
+from models.atoms import Atoms
 from models.bundle import PARAMETERS_FILE, SOURCE_FILE, Arrays, Sample
 from models.calibration import Calibration
 from models.draft import BundleDraft, pack_arrays
@@ -39,6 +41,7 @@ class Export:
     folding: FoldingRecord
     sample: Sample
     probe: bytes | None
+    atoms: tuple[Atoms, ...]
     calibration: Calibration | None
 
 
@@ -73,6 +76,7 @@ def complete(  # noqa: PLR0913  all but what was verified is by name
     held_out: Sequence[NDArray[Any]] | None,
     seed: int,
     speedup: float | None = None,
+    atoms: tuple[Atoms, ...] = (),
 ) -> Export:
     """What a verified graph needs to be published.
 
@@ -84,16 +88,19 @@ def complete(  # noqa: PLR0913  all but what was verified is by name
         held_out: Rows that the network was not fitted to, one array an input; None if there are none.
         seed: Of the windows that are drawn from them.
         speedup: How much faster it is than before folding; measured on the sample's first row if it is not known.
+        atoms: Of its inputs, if they are known; found in the held-out rows if there are any.
     """
     outputs, _ = reference.run(sample, [])
     feed = {record.name: array for record, array in zip(graph.inputs, sample, strict=True)}
     if speedup is None:
         first = {name: array[:1] for name, array in feed.items()}
         speedup = round(measure_speedup(graph.unfolded, graph.model, first), 3)
-    probe = make_probe(graph, sample)
+    if held_out is not None and graph.layers:
+        atoms = find_atoms(graph.inputs, held_out)
+    probe = make_probe(graph, sample, atoms)
     calibration = None
     if probe is not None and held_out is not None:
-        columns = Columns.of(graph.layers, graph.normalization, graph.tap_maps)
+        columns = Columns.of(graph.layers, graph.normalization, graph.tap_maps, atoms)
         calibration = calibrate(columns, list(observe(graph.model, probe, columns, held_out)), seed=seed)
     return Export(
         graph=graph,
@@ -101,6 +108,7 @@ def complete(  # noqa: PLR0913  all but what was verified is by name
         folding=_folding_record(graph, speedup),
         sample=Sample(feed, {record.name: array for record, array in zip(graph.outputs, outputs, strict=True)}),
         probe=probe,
+        atoms=atoms,
         calibration=calibration,
     )
 
@@ -143,6 +151,7 @@ def draft(
         tap_maps=graph.tap_maps,
         sample=exported.sample,
         probe=exported.probe,
+        atoms=exported.atoms,
         calibration=exported.calibration,
         parameters=parameters,
         source=source,

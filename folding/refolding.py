@@ -46,7 +46,7 @@ def refold_bundle(bundle: Bundle, *, mode: FoldMode) -> BundleDraft:
     inputs = bundle.sample().inputs
     rows = [inputs[record.name] for record in graph.inputs]
     verification = verify(reference, graph, rows, real=True, seed=seed)
-    exported = complete(graph, reference, verification, rows, held_out=None, seed=seed)
+    exported = complete(graph, reference, verification, rows, held_out=None, seed=seed, atoms=bundle.atoms())
     return draft(
         replace(exported, calibration=_kept_calibration(bundle, graph)),
         name=manifest.name,
@@ -84,7 +84,7 @@ def _kept_calibration(bundle: Bundle, graph: FoldedGraph) -> Calibration | None:
     before = bundle.columns()
     if before is None:
         return None
-    after = Columns.of(graph.layers, graph.normalization, graph.tap_maps)
+    after = Columns.of(graph.layers, graph.normalization, graph.tap_maps, bundle.atoms())
     return bundle.calibration() if np.array_equal(before.observable, after.observable) else None
 
 

@@ -5,6 +5,7 @@
     normalization.npz    the parameters and statistics of every normalization layer, and what else is known of it
     unfolded.onnx        the graph before folding, its large constants in the files below, where those hold them
     probe.pb             what is added to model.onnx to observe every layer; where there are layers
+    atoms.npz            the values that inputs take again and again; where held-out rows have any
     calibration.npz      how scores of unmoved data are distributed; where there were held-out rows
     sample.npz           inputs/<name> and outputs/<name>: a few rows, real if possible, and the network's answers;
                          of strings their lengths, and all their bytes as strings/inputs/<name>
@@ -31,6 +32,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from models.atoms import Atoms, atoms_from_arrays, watched
 from models.calibration import Calibration
 from models.calibration_arrays import from_arrays
 from models.datatypes import DATATYPES
@@ -45,6 +47,7 @@ from models.strings import unpack_strings
 MODEL_FILE = "model.onnx"
 NORMALIZATION_FILE = "normalization.npz"
 PROBE_FILE = "probe.pb"
+ATOMS_FILE = "atoms.npz"
 CALIBRATION_FILE = "calibration.npz"
 SAMPLE_FILE = "sample.npz"
 UNFOLDED_FILE = "unfolded.onnx"
@@ -138,7 +141,21 @@ class Bundle:
         Raises:
             BundleError: If an array is missing, of the wrong shape, or holds what it can't.
         """
-        return Columns.of(self.manifest.layers, self.normalization(), self.tap_maps()) if self.manifest.layers else None
+        if not self.manifest.layers:
+            return None
+        return Columns.of(self.manifest.layers, self.normalization(), self.tap_maps(), self.atoms())
+
+    def atoms(self) -> tuple[Atoms, ...]:
+        """Of every input that has any, in the order of the inputs.
+
+        Raises:
+            BundleError: If an array is missing, unknown, or not what it should be.
+        """
+        if ATOMS_FILE not in self.manifest.files:
+            return ()
+        arrays = self._arrays(ATOMS_FILE)
+        with _errors_of(ATOMS_FILE):
+            return atoms_from_arrays(arrays, self.manifest.inputs)
 
     def observing_graph(self) -> bytes | None:
         """The folded graph with its probe, an ONNX file; None where the bundle has no probe."""
@@ -157,7 +174,7 @@ class Bundle:
             return None
         arrays = self._arrays(CALIBRATION_FILE)
         with _errors_of(CALIBRATION_FILE):
-            return from_arrays(arrays, [layer.channels for layer in self.manifest.layers])
+            return from_arrays(arrays, [layer.channels for layer in watched(self.normalization(), self.atoms())])
 
     def sample(self) -> Sample:
         """The real rows and their expected outputs.

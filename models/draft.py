@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from models.atoms import Atoms, atoms_to_arrays
 from models.bundle import (
+    ATOMS_FILE,
     CALIBRATION_FILE,
     MODEL_FILE,
     NORMALIZATION_FILE,
@@ -73,6 +75,7 @@ class BundleDraft:
     source: bytes | None = None
     probe: bytes | None = None
     calibration: Calibration | None = None
+    atoms: tuple[Atoms, ...] = ()
     tap_maps: Mapping[str, TapMap] = field(default_factory=dict)
     moving_averages: Mapping[str, MovingAverage] = field(default_factory=dict)
     untracked: tuple[UntrackedRecord, ...] = ()
@@ -87,6 +90,8 @@ class BundleDraft:
         }
         if self.probe is not None:
             contents[PROBE_FILE] = self.probe
+        if self.atoms:
+            contents[ATOMS_FILE] = pack_arrays(atoms_to_arrays(self.atoms))
         if self.calibration is not None:
             contents[CALIBRATION_FILE] = pack_arrays(to_arrays(self.calibration))
         if self.parameters is not None:

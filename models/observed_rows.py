@@ -1,7 +1,8 @@
 """This module is what a probe tells of rows: for every row, what each channel of each normalization layer held.
 
 The channels of all layers lie side by side as *columns*, in the order of the manifest, so that whatever is done to
-them is done at once. A figure of a row is over all positions of that row: the mean, and the variance about it.
+them is done at once. Behind them is a column for each input that has atoms (``atoms.py``), which is read like a layer
+of one channel. A figure of a row is over all positions of that row: the mean, and the variance about it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.atoms import Atoms
 from models.layers import NormalizationLayer, TapMap
 from models.manifest import LayerRecord
 from models.moments import Array
@@ -21,7 +23,7 @@ from models.taps import TapUnits
 
 PROBE_OUTPUTS = ("normalization_probe/means", "normalization_probe/variances", "normalization_probe/values")
 """What a probe adds to the outputs of a graph: two of float32 ``(rows, columns)``, and int64 ``(layers,)``, which says
-over how many values of a row the figures of each layer are."""
+over how many values of a row the figures of each layer are. Where inputs have atoms, these count as layers here."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,14 +57,16 @@ class Columns:
     """Where the channels of each layer lie, and how to read what is found there.
 
     Attributes:
-        slices: Of each layer.
+        slices: Of each layer, then of each input that has atoms.
         center: Of the taps' units, over all columns.
         scale: Of the taps' units, over all columns; NaN in those that can't be observed.
+        inputs: So many of the slices, the last ones, are of inputs.
     """
 
     slices: tuple[slice, ...]
     center: Array
     scale: Array
+    inputs: int = 0
 
     @classmethod
     def of(
@@ -70,17 +74,20 @@ class Columns:
         records: Sequence[LayerRecord],
         layers: Sequence[NormalizationLayer],
         tap_maps: Mapping[str, TapMap],
+        atoms: Sequence[Atoms] = (),
     ) -> Columns:
-        """The columns of a bundle's layers, of which there is at least one."""
+        """The columns of a bundle's layers, of which there is at least one, and of its inputs that have atoms."""
         units = [
             TapUnits.of(layer, record.tap.side, tap_maps.get(record.name))
             for record, layer in zip(records, layers, strict=True)
         ]
-        bounds = itertools.pairwise(itertools.accumulate((layer.channels for layer in layers), initial=0))
+        units += [TapUnits.of(one.reference, "input", None) for one in atoms]
+        bounds = itertools.pairwise(itertools.accumulate((len(unit.center) for unit in units), initial=0))
         return cls(
             tuple(slice(start, stop) for start, stop in bounds),
             np.concatenate([unit.center for unit in units]),
             np.concatenate([unit.scale for unit in units]),
+            inputs=len(atoms),
         )
 
     def __len__(self) -> int:

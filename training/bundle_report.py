@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -44,6 +45,11 @@ def print_report(bundle: Bundle) -> None:
         print("not calibrated: no window of live rows can raise an alarm; `bntrain calibrate` needs held-out rows")
     else:
         print_calibrations({"threshold": calibration})
+    for atoms in bundle.atoms():
+        print(
+            f"input {atoms.input}: {atoms.share:.1%} of a row's values are at its atoms, with a deviation of "
+            f"{math.sqrt(atoms.variance):.1%} among rows ({len(atoms.channels)} channels have one)"
+        )
     _print_layers(list(_layers(bundle)))
 
 
@@ -81,6 +87,16 @@ def report_as_json(bundle: Bundle) -> str:
                 ],
             }
             for record, layer, average in _layers(bundle)
+        ],
+        "inputs": [
+            {
+                "name": atoms.input,
+                "channels": atoms.channels.tolist(),
+                "values": atoms.values.tolist(),
+                "share": atoms.share,
+                "variance": atoms.variance,
+            }
+            for atoms in bundle.atoms()
         ],
     }
     return json.dumps(document, indent=2, allow_nan=False)

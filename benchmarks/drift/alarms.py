@@ -97,7 +97,7 @@ def _false_alarms(
 def _first_layers(
     detector: NormalizationLayers, bundle: Bundle, moved: Mapping[str, Pixels]
 ) -> dict[str, dict[str, float]]:
-    names = [layer.name for layer in bundle.manifest.layers]
+    names = [*(layer.name for layer in bundle.manifest.layers), *(one.input for one in bundle.atoms())]
     threshold = detector.calibration.threshold(NAMING_ROWS, NAMING_RATE)
     found = {}
     for name, pixels in moved.items():

@@ -63,7 +63,9 @@ class Loader:
         observer = self.observer(manifest.name, str(manifest.version))
         rules = self._rules(pace, shares=shares, pads=on_gpu and shares)
         batcher = Batcher(engine.run_rows, rules, self.run_threads, observer)
-        return ServedModel(manifest, layers, moving_averages, engine=engine, batcher=batcher, observer=observer)
+        return ServedModel(
+            manifest, layers, moving_averages, bundle.atoms(), engine=engine, batcher=batcher, observer=observer
+        )
 
     def _open(self, bundle: Bundle, rows: Mapping[str, NDArray[Any]]) -> Engine:
         """On the CPU first with one thread: a graph so small that it stays on the event loop is fastest with that."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+from models.atoms import Atoms, watched
 from models.layers import NormalizationLayer
 from models.manifest import Manifest
 from models.moving_average import MovingAverage
@@ -26,6 +27,8 @@ class ServedModel:
     Attributes:
         manifest: What the bundle says of itself.
         layers: Its normalization layers with their parameters and statistics.
+        atoms: Of its inputs that have any.
+        watched: All that is observed: its layers, then its inputs that have atoms.
         moving_averages: What the fit left in a layer, by the layer's name, where that is known.
         name: Name of the model.
         version: Its version, as the protocol writes it.
@@ -38,11 +41,12 @@ class ServedModel:
         engine: Runs its graph.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what a bundle holds, and what runs it
         self,
         manifest: Manifest,
         layers: tuple[NormalizationLayer, ...],
         moving_averages: Mapping[str, MovingAverage],
+        atoms: tuple[Atoms, ...],
         *,
         engine: Engine,
         batcher: Batcher,
@@ -50,6 +54,8 @@ class ServedModel:
     ) -> None:
         self.manifest = manifest
         self.layers = layers
+        self.atoms = atoms
+        self.watched = watched(layers, atoms)
         self.moving_averages = moving_averages
         self.name = manifest.name
         self.version = str(manifest.version)

@@ -22,13 +22,15 @@ class Alarms:
         judgement = window.judgement
         if judgement is None or judgement.alarm == (served in self._alarming):
             return
-        if judgement.first_layer is None:
+        if not judgement.alarm:
             self._alarming.discard(served)
             log.info("model %s version %s: its layers see what they saw in training again", served.name, served.version)
             return
         self._alarming.add(served)
+        first = judgement.first_layer
         log.warning(
-            "model %s version %s: its data has moved, first at layer %s (score %.1f, threshold %.1f, over %d rows)",
-            *(served.name, served.version, served.layers[judgement.first_layer].name),
+            "model %s version %s: its data has moved, %s (score %.1f, threshold %.1f, over %d rows)",
+            *(served.name, served.version),
+            "at no layer, but in its inputs" if first is None else f"first at layer {served.layers[first].name}",
             *(judgement.score, judgement.threshold, window.sight.rows),
         )

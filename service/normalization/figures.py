@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from service.normalization.schemas import (
     DriftArrays,
     DriftSummaries,
     LiveArrays,
+    LiveShare,
     LiveSummaries,
+    ShareDrift,
     Summary,
 )
 
@@ -60,6 +63,7 @@ def drift_summaries(finding: Finding, layer: LayerFinding) -> DriftSummaries:
     distance = layer.distance
     return DriftSummaries(
         **_judged(finding, layer),
+        unobservable_channels=_unobservable(layer),
         shift=summary(distance.shift),
         ratio=summary(distance.ratio),
         symmetric_kl=summary(distance.symmetric_kl),
@@ -73,6 +77,7 @@ def drift_arrays(finding: Finding, layer: LayerFinding) -> DriftArrays:
     distance = layer.distance
     return DriftArrays(
         **_judged(finding, layer),
+        unobservable_channels=_unobservable(layer),
         shift=listed(distance.shift),
         ratio=listed(distance.ratio),
         symmetric_kl=listed(distance.symmetric_kl),
@@ -80,14 +85,35 @@ def drift_arrays(finding: Finding, layer: LayerFinding) -> DriftArrays:
     )
 
 
-def _judged(finding: Finding, layer: LayerFinding) -> dict[str, float | bool | int | None]:
+def live_share(finding: Finding, found: LayerFinding) -> LiveShare:
+    """What share of an input's values was at its atoms."""
+    return LiveShare(
+        rows=finding.rows,
+        since=finding.since,
+        until=finding.until,
+        share=float(found.moments.mean[0]),
+        deviation=float(np.sqrt(found.moments.variance[0])),
+    )
+
+
+def share_drift(finding: Finding, found: LayerFinding) -> ShareDrift:
+    """How far that share is from what it was."""
+    return ShareDrift(
+        **_judged(finding, found), shift=float(found.distance.shift[0]), ratio=float(found.distance.ratio[0])
+    )
+
+
+def _judged(finding: Finding, layer: LayerFinding) -> dict[str, Any]:
     threshold = None if finding.judgement is None else finding.judgement.threshold
     return {
         "score": layer.score,
         "threshold": threshold,
         "alarm": None if layer.score is None or threshold is None else layer.score > threshold,
-        "unobservable_channels": int(np.isnan(layer.distance.shift).sum()),
     }
+
+
+def _unobservable(layer: LayerFinding) -> int:
+    return int(np.isnan(layer.distance.shift).sum())
 
 
 def _worst(layer: LayerFinding) -> list[ChannelDrift]:

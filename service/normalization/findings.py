@@ -1,4 +1,7 @@
-"""This module reads from what was seen over some rows how far each layer is from what it was trained on."""
+"""This module reads from what was seen over some rows how far each layer is from what it was trained on.
+
+Inputs that have atoms are found like layers, behind them.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ class Finding:
         since: When the first one came.
         until: When the last one did.
         judgement: None where they can't be judged.
-        layers: In the manifest's order.
+        layers: In the manifest's order, then inputs that have atoms.
     """
 
     rows: int

@@ -74,6 +74,12 @@ class _Families:
             "layer_ratio", "Of the last window: geometric mean of a layer's ratios of variances.", "layer"
         )
 
+        self._input_share = gauge(
+            "input_share", "Of the last window: share of an input's values at its atoms.", "input"
+        )
+        self._input_score = gauge("input_score", "Of the last window: an input's score.", "input")
+        self._input_alarm = gauge("input_alarm", "1 where an input's score is beyond the threshold, else 0.", "input")
+
     def all(self) -> list[Metric]:
         """Every family."""
         return list(vars(self).values())
@@ -89,14 +95,14 @@ class _Families:
         self._dropped.add_metric(labels, seen.rows_dropped)
         for depth, layer in enumerate(served.layers[:MOST_LAYERS]):
             self._layer_depth.add_metric((*labels, layer.name), depth)
-        found = None if seen.window is None else find(seen, "window", judge, served.layers)
+        found = None if seen.window is None else find(seen, "window", judge, served.watched)
         if found is None:
             return
         if found.judgement is not None:
             self._score.add_metric(labels, found.judgement.score)
             self._threshold.add_metric(labels, found.judgement.threshold)
             self._alarm.add_metric(labels, float(found.judgement.alarm))
-        for layer, one in list(zip(served.layers, found.layers, strict=True))[:MOST_LAYERS]:
+        for layer, one in list(zip(served.layers, found.layers, strict=False))[:MOST_LAYERS]:
             named = (*labels, layer.name)
             shift, ratio = (known[np.isfinite(known)] for known in (one.distance.shift, one.distance.ratio))
             if shift.size:
@@ -106,6 +112,12 @@ class _Families:
             if one.score is not None and found.judgement is not None:
                 self._layer_score.add_metric(named, one.score)
                 self._layer_alarm.add_metric(named, float(one.score > found.judgement.threshold))
+        for atoms, one in zip(served.atoms, found.layers[len(served.layers) :], strict=True):
+            named = (*labels, atoms.input)
+            self._input_share.add_metric(named, float(one.moments.mean[0]))
+            if one.score is not None and found.judgement is not None:
+                self._input_score.add_metric(named, one.score)
+                self._input_alarm.add_metric(named, float(one.score > found.judgement.threshold))
 
 
 def _history_families(history: History | None = None) -> Iterator[Metric]:

@@ -77,7 +77,7 @@ class History:
                 until=datetime.fromtimestamp(sight.until, UTC),
                 rows=sight.rows,
                 rows_not_finite=sight.not_finite,
-                layers=sight.moments.of_inputs(judge.columns, served.layers),
+                layers=sight.moments.of_inputs(judge.columns, served.watched),
             )
         )
 

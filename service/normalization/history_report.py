@@ -10,11 +10,11 @@ from pydantic import BaseModel, Field
 
 from models.stacked_moments import StackedMoments
 from service.inference.served_model import ServedModel
-from service.normalization.figures import drift_summaries, live_summaries
+from service.normalization.figures import drift_summaries, live_share, live_summaries, share_drift
 from service.normalization.findings import finding
 from service.normalization.judgement import Judge, Judgement
 from service.normalization.report import drift_of_model
-from service.normalization.schemas import DriftOfModel, DriftSummaries, LiveSummaries
+from service.normalization.schemas import DriftOfModel, DriftSummaries, LiveShare, LiveSummaries, ShareDrift
 
 if TYPE_CHECKING:
     from service.history.period import Period
@@ -28,6 +28,14 @@ class LayerPeriod(BaseModel):
     drift: DriftSummaries
 
 
+class InputPeriod(BaseModel):
+    """What one input that has atoms held in a period."""
+
+    name: str = Field(examples=["image"])
+    live: LiveShare
+    drift: ShareDrift
+
+
 class HistoryPeriod(BaseModel):
     """What a version's layers saw in a period: one window, or all that were closed in a minute, an hour or a day."""
 
@@ -38,6 +46,7 @@ class HistoryPeriod(BaseModel):
     rows_not_finite: int
     drift: DriftOfModel = Field(description="Its scores are null where its rows are more than a window's.")
     layers: list[LayerPeriod] = Field(description="Empty where the version had other layers then.")
+    inputs: list[InputPeriod] = Field(description="Inputs that have atoms; empty likewise.")
 
 
 class HistoryReport(BaseModel):
@@ -64,10 +73,10 @@ def describe_history(model: ServedModel, periods: Sequence[Period], judge: Judge
 
 
 def _period(model: ServedModel, period: Period, judge: Judge | None) -> HistoryPeriod:
-    known = [layer.channels for layer in model.layers] == [layer.channels for layer in period.layers]
+    known = [layer.channels for layer in model.watched] == [layer.channels for layer in period.layers]
     found = finding(
         period.layers if known else (),
-        model.layers if known else (),
+        model.watched if known else (),
         rows=period.rows,
         since=period.first_row_at,
         until=period.last_row_at,
@@ -84,10 +93,14 @@ def _period(model: ServedModel, period: Period, judge: Judge | None) -> HistoryP
             LayerPeriod(name=layer.name, live=live_summaries(found, one), drift=drift_summaries(found, one))
             for layer, one in zip(model.layers, found.layers, strict=False)
         ],
+        inputs=[
+            InputPeriod(name=atoms.input, live=live_share(found, one), drift=share_drift(found, one))
+            for atoms, one in zip(model.atoms, found.layers[len(model.layers) :], strict=False)
+        ],
     )
 
 
 def _judged(model: ServedModel, period: Period, judge: Judge | None) -> Judgement | None:
     if judge is None:
         return None
-    return judge.judge(StackedMoments.from_inputs(period.rows, period.layers, model.layers))
+    return judge.judge(StackedMoments.from_inputs(period.rows, period.layers, model.watched))

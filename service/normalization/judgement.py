@@ -15,16 +15,18 @@ class Judgement:
     """What the scores of some rows say.
 
     Attributes:
-        scores: Of each layer, in the manifest's order.
+        scores: Of each layer, in the manifest's order, then of each input that has atoms.
         threshold: What the largest of them is beyond in no more windows of unmoved data than the alarm rate.
+        inputs: So many of the scores are of inputs.
     """
 
     scores: Sequence[float]
     threshold: float
+    inputs: int = 0
 
     @property
     def score(self) -> float:
-        """Of the model: that of the layer that is furthest off."""
+        """Of the model: that of the layer or input that is furthest off."""
         return max(self.scores)
 
     @property
@@ -35,7 +37,8 @@ class Judgement:
     @property
     def first_layer(self) -> int | None:
         """Which layer is the first one beyond the threshold, in the order in which data meets them; None if none is."""
-        return next((number for number, score in enumerate(self.scores) if score > self.threshold), None)
+        layers = self.scores[: len(self.scores) - self.inputs]
+        return next((number for number, score in enumerate(layers) if score > self.threshold), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Judge:
     """What judges the rows of one model.
 
     Attributes:
-        columns: Of its layers.
+        columns: Of its layers and inputs.
         calibration: How scores of unmoved data are distributed; None where that is not known, and nothing is judged.
         alarm_rate: Share of windows of unmoved data that are to alarm.
     """
@@ -61,4 +64,6 @@ class Judge:
         if self.calibration is None or not self.calibration.covers(moments.rows):
             return None
         scores = self.calibration.scores(moments, self.columns)
-        return Judgement(scores.tolist(), self.calibration.threshold(moments.rows, self.alarm_rate))
+        return Judgement(
+            scores.tolist(), self.calibration.threshold(moments.rows, self.alarm_rate), self.columns.inputs
+        )

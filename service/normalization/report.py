@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,17 +15,27 @@ from models.manifest import LayerRecord
 from models.moments import Array
 from service.errors import NotFound
 from service.inference.served_model import ServedModel
-from service.normalization.figures import drift_arrays, drift_summaries, live_arrays, live_summaries, summary
+from service.normalization.figures import (
+    drift_arrays,
+    drift_summaries,
+    live_arrays,
+    live_share,
+    live_summaries,
+    share_drift,
+    summary,
+)
 from service.normalization.findings import Finding, Over, find
 from service.normalization.schemas import (
     DriftOfModel,
     Health,
+    InputReport,
     LayerDescription,
     LayerDetail,
     LayerSummary,
     NormalizationReport,
     Observation,
     TrainingArrays,
+    TrainingShare,
     TrainingSummaries,
 )
 from service.normalization.seen import Seen
@@ -52,6 +63,7 @@ def describe_layers(model: ServedModel, watcher: Watcher, over: Over) -> Normali
         drift=None if finding is None else drift_of_model(model, finding),
         folding=model.manifest.folding,
         layers=layers,
+        inputs=_describe_inputs(model, finding),
         untracked=list(model.manifest.untracked),
     )
 
@@ -90,9 +102,24 @@ def drift_of_model(model: ServedModel, finding: Finding) -> DriftOfModel:
     )
 
 
+def _describe_inputs(model: ServedModel, finding: Finding | None) -> list[InputReport]:
+    """Every input that has atoms."""
+    return [
+        InputReport(
+            name=one.input,
+            channels=len(one.channels),
+            values=summary(one.values),
+            training=TrainingShare(share=one.share, deviation=math.sqrt(one.variance)),
+            live=None if finding is None else live_share(finding, finding.layers[number]),
+            drift=None if finding is None else share_drift(finding, finding.layers[number]),
+        )
+        for number, one in enumerate(model.atoms, start=len(model.layers))
+    ]
+
+
 def _find(model: ServedModel, watcher: Watcher, seen: Seen | None, over: Over) -> Finding | None:
     judge = watcher.judge(model)
-    return None if judge is None or seen is None else find(seen, over, judge, model.layers)
+    return None if judge is None or seen is None else find(seen, over, judge, model.watched)
 
 
 def _observation(model: ServedModel, watcher: Watcher, seen: Seen | None) -> Observation:

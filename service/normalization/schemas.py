@@ -77,16 +77,21 @@ class ChannelDrift(BaseModel):
     symmetric_kl: float | None
 
 
-class DriftOfLayer(BaseModel):
-    """How far a layer is from what it was trained on."""
+class Drift(BaseModel):
+    """How far a layer, or an input, is from what was there in training."""
 
     score: float | None = Field(
         description="About 0 with deviation 1 where nothing moved. Null where it can't be judged: too few rows, or too "
         "many, or a bundle without calibration.",
         examples=[0.3],
     )
-    threshold: float | None = Field(description="What the largest score of all layers is beyond at the alarm rate.")
+    threshold: float | None = Field(description="What the largest score of all is beyond at the alarm rate.")
     alarm: bool | None = Field(description="Whether the score is beyond the threshold.")
+
+
+class DriftOfLayer(Drift):
+    """How far a layer is from what it was trained on."""
+
     unobservable_channels: int = Field(description="Channels with a gamma near 0, of which the graph tells nothing.")
 
 
@@ -141,6 +146,41 @@ class LayerDetail(LayerDescription):
     drift: DriftArrays | None
 
 
+class TrainingShare(BaseModel):
+    """What share of a row's values was at the input's atoms, over held-out rows."""
+
+    share: float = Field(description="Mean of the rows' shares.", examples=[0.81])
+    deviation: float = Field(description="Standard deviation of the rows' shares.", examples=[0.05])
+
+
+class LiveShare(BaseModel):
+    """The same of late."""
+
+    rows: int = Field(description="Rows behind it.", examples=[512])
+    since: datetime = Field(description="When the first of them came.")
+    until: datetime = Field(description="When the last of them came.")
+    share: float
+    deviation: float
+
+
+class ShareDrift(Drift):
+    """How far the share is from what it was."""
+
+    shift: float = Field(description="Of the mean share, in training deviations.")
+    ratio: float = Field(description="Of the shares' variances, live over training.")
+
+
+class InputReport(BaseModel):
+    """An input of which some channels take one value again and again, their atom: a black ground, a missing figure."""
+
+    name: str = Field(examples=["image"])
+    channels: int = Field(description="Indices of its second axis that have an atom.")
+    values: Summary | None = Field(description="The atoms.")
+    training: TrainingShare
+    live: LiveShare | None = Field(description="Null where no row was observed.")
+    drift: ShareDrift | None
+
+
 class Observation(BaseModel):
     """How much of the traffic is observed, since the start or since it was reset."""
 
@@ -154,13 +194,18 @@ class Observation(BaseModel):
 
 
 class DriftOfModel(BaseModel):
-    """How far the model is from what it was trained on: as far as the layer that is furthest off."""
+    """How far the model is from what it was trained on: as far as the layer, or input, that is furthest off."""
 
     rows: int = Field(description="Rows behind it.")
-    score: float | None = Field(description="The largest of its layers' scores; null where it can't be judged.")
+    score: float | None = Field(
+        description="The largest of its layers' and inputs' scores; null where it can't be judged."
+    )
     threshold: float | None
     alarm: bool | None
-    first_layer: str | None = Field(description="The first layer beyond the threshold, as data meets them.")
+    first_layer: str | None = Field(
+        description="The first layer beyond the threshold, as data meets them. Null where none is: with an alarm it is "
+        "an input's."
+    )
 
 
 class NormalizationReport(BaseModel):
@@ -172,4 +217,5 @@ class NormalizationReport(BaseModel):
     drift: DriftOfModel | None = Field(description="Null where no row was observed.")
     folding: FoldingRecord = Field(description="What folding did to the graph as a whole.")
     layers: list[LayerSummary]
+    inputs: list[InputReport] = Field(description="Inputs that have atoms; most have none.")
     untracked: list[UntrackedRecord] = Field(description="Nodes that normalize without statistics of training data.")

@@ -1,0 +1,76 @@
+"""This module finds the values that inputs take again and again, in rows like those that a network was fitted to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from folding.calibration import FEWEST_ROWS
+from models.atoms import Atoms
+from models.manifest import TensorRecord
+
+LEAST_SHARE = 0.05
+"""Of a channel's values, that are at its most frequent one: then that is an atom. Of the 256 values of 8 bits one
+is often a hundredth by nothing but chance."""
+
+TOLERANCE = 1e-5
+"""In deviations of the channel: whoever computes a value in another order of operations still arrives at it."""
+
+ROUNDING = 1e-6
+"""The same in shares of the value itself."""
+
+MOST_VALUES = 2**22
+"""Of an input's rows, that are looked at; further rows are left out."""
+
+FLOATS = ("FP16", "FP32", "FP64")
+
+
+def find_atoms(inputs: Sequence[TensorRecord], rows: Sequence[NDArray[Any]]) -> tuple[Atoms, ...]:
+    """The atoms of every input that has any, in their order.
+
+    Looked at are inputs of floating-point numbers whose second axis, of channels or features, has a fixed size.
+
+    Args:
+        inputs: Of the graph.
+        rows: Held-out rows, one array an input; there are none to be found in fewer than ``FEWEST_ROWS``.
+    """
+    pairs = zip(inputs, rows, strict=True)
+    found = [_atoms(record, array) for record, array in pairs if _is_looked_at(record) and len(array) >= FEWEST_ROWS]
+    return tuple(one for one in found if one is not None)
+
+
+def _is_looked_at(record: TensorRecord) -> bool:
+    return record.datatype in FLOATS and len(record.shape) > 1 and record.shape[1] > 0
+
+
+def _atoms(record: TensorRecord, rows: NDArray[Any]) -> Atoms | None:
+    count = max(FEWEST_ROWS, MOST_VALUES // math.prod(rows.shape[1:]))
+    values = rows[:count].astype(np.float64).reshape(min(count, len(rows)), rows.shape[1], -1)
+    by_channel = [_most_frequent(values[:, channel]) for channel in range(values.shape[1])]
+    channels = [channel for channel, (_, share) in enumerate(by_channel) if share >= LEAST_SHARE]
+    if not channels:
+        return None
+    atoms = np.array([by_channel[channel][0] for channel in channels])
+    taken = values[:, channels]
+    # of a channel that is never anything else the deviation is 0, and so may be the value
+    tolerances = np.maximum(TOLERANCE * taken.std(axis=(0, 2)) + ROUNDING * np.abs(atoms), TOLERANCE**2)
+    shares = (np.abs(taken - atoms[:, None]) < tolerances[:, None]).mean(axis=(1, 2))
+    return Atoms(
+        input=record.name,
+        channels=np.array(channels, dtype=np.int64),
+        values=atoms,
+        tolerances=tolerances,
+        share=float(shares.mean()),
+        variance=float(shares.var()),
+    )
+
+
+def _most_frequent(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The value that is there most often, and which share of all it is."""
+    found, counts = np.unique(values, return_counts=True)
+    most = int(counts.argmax())
+    return float(found[most]), float(counts[most] / values.size)
