@@ -12,6 +12,7 @@ from folding import graph
 from folding.errors import BatchAxisError, FoldingError, TensorError
 from folding.rules import Verdict, fold
 from folding.rules.sites import name_layers
+from models.bundle import Bundle
 from models.datatypes import Datatype
 from models.layers import NormalizationLayer, TapMap
 from models.manifest import FoldMode, LayerRecord, ScaleRecord, TensorRecord, UntrackedRecord
@@ -58,6 +59,26 @@ class FoldedGraph:
     untracked: tuple[UntrackedRecord, ...]
     normalization: tuple[NormalizationLayer, ...]
     tap_maps: Mapping[str, TapMap]
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> FoldedGraph:
+        """A bundle's, as it lies there; without the unfolded graph, which ``stored_graph`` reads.
+
+        Raises:
+            BundleError: If a file of the bundle is damaged.
+        """
+        manifest = bundle.manifest
+        return cls(
+            mode=manifest.folding.mode,
+            model=bundle.model_path.read_bytes(),
+            unfolded=b"",
+            inputs=manifest.inputs,
+            outputs=manifest.outputs,
+            layers=manifest.layers,
+            untracked=manifest.untracked,
+            normalization=bundle.normalization(),
+            tap_maps=bundle.tap_maps(),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""This module calibrates the scores of a published bundle by rows that its network was not fitted to."""
+"""This module finds anew how a published bundle is observed, by rows that its network was not fitted to."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from folding.calibration import FEWEST_ROWS, calibrate
+from folding.calibration import FEWEST_ROWS
 from folding.errors import CalibrationError
-from folding.observing import observe
+from folding.folded import FoldedGraph
+from folding.observable import make_observable
 from folding.rows import rows_in_order
-from models.bundle import PROBE_FILE, Bundle
-from models.calibration import Calibration
+from models.bundle import Bundle
+from models.observing import Observing
 
 
-def calibrate_bundle(bundle: Bundle, rows: Mapping[str, NDArray[Any]]) -> Calibration:
-    """How scores of unmoved data are distributed, by held-out rows.
+def calibrate_bundle(bundle: Bundle, rows: Mapping[str, NDArray[Any]]) -> Observing:
+    """How scores of unmoved data are distributed, by held-out rows; with the atoms of the inputs, and a probe of both.
 
     Args:
         bundle: Its files are intact; it stays as it is.
@@ -28,14 +29,14 @@ def calibrate_bundle(bundle: Bundle, rows: Mapping[str, NDArray[Any]]) -> Calibr
         RowsError: If the rows are none that the graph takes.
         BundleError: If a file of the bundle is damaged.
     """
-    columns = bundle.columns()
-    if columns is None or PROBE_FILE not in bundle.manifest.files:
-        raise CalibrationError("layers: expected a bundle with normalization layers to watch, got one without")
-    taken = rows_in_order(rows, bundle.manifest.inputs)
-    graph, probe = bundle.model_path.read_bytes(), (bundle.path / PROBE_FILE).read_bytes()
-    found = calibrate(columns, list(observe(graph, probe, columns, taken)), seed=bundle.manifest.version)
+    graph = FoldedGraph.of(bundle)
+    taken = rows_in_order(rows, graph.inputs)
+    found = make_observable(graph, taken, held_out=taken, seed=bundle.manifest.version)
     if found is None:
+        raise CalibrationError("layers: expected a bundle with normalization layers to watch, got one without")
+    if found.calibration is None:
+        channels = sum(layer.channels for layer in graph.layers)
         raise CalibrationError(
-            f"rows: expected at least {FEWEST_ROWS} with finite values in {len(columns)} channels, got {len(taken[0])}"
+            f"rows: expected at least {FEWEST_ROWS} with finite values in {channels} channels, got {len(taken[0])}"
         )
     return found

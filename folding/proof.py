@@ -10,12 +10,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from folding.atoms import find_atoms
-from folding.calibration import calibrate
 from folding.folded import FoldedGraph
-from folding.observing import observe
+from folding.observable import make_observable
 from folding.precision import precision_warnings
-from folding.probe import make_probe
 from folding.references import Reference
 from folding.rules.sites import OPERATOR
 from folding.speed import measure_speedup
@@ -23,10 +20,9 @@ from folding.stored_graph import store_graph
 from folding.verify import random_like, values_a_row, verify
 from models.atoms import Atoms
 from models.bundle import PARAMETERS_FILE, SOURCE_FILE, Arrays, Sample
-from models.calibration import Calibration
 from models.draft import BundleDraft, pack_arrays
 from models.manifest import FoldingRecord, GraphRecord, NetworkRecord, VerificationRecord
-from models.observed_rows import Columns
+from models.observing import Observing
 
 SAMPLE_ROWS = 16
 SAMPLE_VALUES = 2**20
@@ -40,9 +36,7 @@ class Export:
     verification: VerificationRecord
     folding: FoldingRecord
     sample: Sample
-    probe: bytes | None
-    atoms: tuple[Atoms, ...]
-    calibration: Calibration | None
+    observing: Observing | None
 
 
 def prove(
@@ -95,21 +89,12 @@ def complete(  # noqa: PLR0913  all but what was verified is by name
     if speedup is None:
         first = {name: array[:1] for name, array in feed.items()}
         speedup = round(measure_speedup(graph.unfolded, graph.model, first), 3)
-    if held_out is not None and graph.layers:
-        atoms = find_atoms(graph.inputs, held_out)
-    probe = make_probe(graph, sample, atoms)
-    calibration = None
-    if probe is not None and held_out is not None:
-        columns = Columns.of(graph.layers, graph.normalization, graph.tap_maps, atoms)
-        calibration = calibrate(columns, list(observe(graph.model, probe, columns, held_out)), seed=seed)
     return Export(
         graph=graph,
         verification=verification,
         folding=_folding_record(graph, speedup),
         sample=Sample(feed, {record.name: array for record, array in zip(graph.outputs, outputs, strict=True)}),
-        probe=probe,
-        atoms=atoms,
-        calibration=calibration,
+        observing=make_observable(graph, sample, held_out=held_out, seed=seed, atoms=atoms),
     )
 
 
@@ -150,9 +135,7 @@ def draft(
         normalization=graph.normalization,
         tap_maps=graph.tap_maps,
         sample=exported.sample,
-        probe=exported.probe,
-        atoms=exported.atoms,
-        calibration=exported.calibration,
+        observing=exported.observing,
         parameters=parameters,
         source=source,
         **known,

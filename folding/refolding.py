@@ -19,17 +19,17 @@ from folding.references import GraphReference
 from folding.stored_graph import read_graph
 from folding.verify import verify
 from models.bundle import PARAMETERS_FILE, SOURCE_FILE, Bundle
-from models.calibration import Calibration
 from models.draft import BundleDraft
 from models.manifest import FoldMode
 from models.observed_rows import Columns
+from models.observing import Observing
 
 
 def refold_bundle(bundle: Bundle, *, mode: FoldMode) -> BundleDraft:
     """Fold a bundle's unfolded graph as far as asked for, prove it against that graph, and draft the next version.
 
-    The sample is the same, and so is the calibration where the same channels can be observed: it is in training
-    deviations, whatever holds them.
+    The sample is the same, and so are the atoms of its inputs, and the calibration where the same channels can be
+    observed: it is in training deviations, whatever holds them.
 
     Args:
         bundle: Its files are intact; it stays as it is.
@@ -48,7 +48,7 @@ def refold_bundle(bundle: Bundle, *, mode: FoldMode) -> BundleDraft:
     verification = verify(reference, graph, rows, real=True, seed=seed)
     exported = complete(graph, reference, verification, rows, held_out=None, seed=seed, atoms=bundle.atoms())
     return draft(
-        replace(exported, calibration=_kept_calibration(bundle, graph)),
+        replace(exported, observing=_kept(bundle, graph, exported.observing)),
         name=manifest.name,
         network=manifest.network,
         labels=manifest.labels,
@@ -80,12 +80,14 @@ def refold(bundle: Bundle, unfolded: bytes, *, mode: FoldMode) -> FoldedGraph:
     return replace(fold_graph(model, mode=mode, sources=source, allow_untrained=True), unfolded=unfolded)
 
 
-def _kept_calibration(bundle: Bundle, graph: FoldedGraph) -> Calibration | None:
+def _kept(bundle: Bundle, graph: FoldedGraph, observing: Observing | None) -> Observing | None:
+    """What the graph is observed by, with the bundle's calibration where that holds for it."""
     before = bundle.columns()
-    if before is None:
-        return None
-    after = Columns.of(graph.layers, graph.normalization, graph.tap_maps, bundle.atoms())
-    return bundle.calibration() if np.array_equal(before.observable, after.observable) else None
+    if before is None or observing is None:
+        return observing
+    after = Columns.of(graph.layers, graph.normalization, graph.tap_maps, observing.atoms)
+    same = np.array_equal(before.observable, after.observable)
+    return replace(observing, calibration=bundle.calibration() if same else None)
 
 
 def _origin(bundle: Bundle) -> dict[str, Any]:

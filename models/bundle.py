@@ -49,6 +49,7 @@ NORMALIZATION_FILE = "normalization.npz"
 PROBE_FILE = "probe.pb"
 ATOMS_FILE = "atoms.npz"
 CALIBRATION_FILE = "calibration.npz"
+OBSERVING_FILES = (PROBE_FILE, ATOMS_FILE, CALIBRATION_FILE)
 SAMPLE_FILE = "sample.npz"
 UNFOLDED_FILE = "unfolded.onnx"
 PARAMETERS_FILE = "parameters.npz"

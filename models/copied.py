@@ -1,4 +1,4 @@
-"""This module copies a published bundle to be published again: elsewhere, or with another calibration.
+"""This module copies a published bundle to be published again: elsewhere, or to be observed in another way.
 
 A bundle never changes, so whatever is to change makes another version of it. Its other files are taken as they are, to
 the byte; the manifest says of them what it said. Whoever publishes the copy reads it back, and with that every file is
@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from models.bundle import CALIBRATION_FILE, Bundle, sha256
-from models.calibration import Calibration
-from models.calibration_arrays import to_arrays
-from models.draft import pack_arrays
+from models.bundle import OBSERVING_FILES, Bundle, sha256
+from models.draft import observing_files
 from models.durable import write_file
 from models.manifest import MANIFEST_FILE, FileRecord
+from models.observing import Observing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,21 +25,22 @@ class BundleCopy:
     Attributes:
         bundle: What is copied; its files were found intact.
         name: Of the model that the copy becomes a version of.
-        calibration: What is to take the place of the bundle's own; None leaves that as it is.
+        observing: What is to take the place of the bundle's own; None leaves that as it is.
     """
 
     bundle: Bundle
     name: str
-    calibration: Calibration | None = None
+    observing: Observing | None = None
 
     def write(self, directory: Path, *, version: int) -> None:
         """Write the copy as ``version`` into an existing folder, and see every byte of it to the disk.
 
-        It is as old as what it is a copy of, unless its calibration is new.
+        It is as old as what it is a copy of, unless what it is observed by is new.
         """
         manifest = self.bundle.manifest
-        changed = {} if self.calibration is None else {CALIBRATION_FILE: pack_arrays(to_arrays(self.calibration))}
-        for name in manifest.files.keys() - changed.keys():
+        changed = {} if self.observing is None else observing_files(self.observing)
+        kept = {name: record for name, record in manifest.files.items() if not (changed and name in OBSERVING_FILES)}
+        for name in kept:
             write_file(directory / name, (self.bundle.path / name).read_bytes())
         for name, data in changed.items():
             write_file(directory / name, data)
@@ -50,7 +50,7 @@ class BundleCopy:
                 "name": self.name,
                 "version": version,
                 "created": datetime.now(UTC).replace(microsecond=0) if changed else manifest.created,
-                "files": manifest.files | files,
+                "files": kept | files,
             }
         )
         write_file(directory / MANIFEST_FILE, copied.to_json())

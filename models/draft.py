@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.atoms import Atoms, atoms_to_arrays
+from models.atoms import atoms_to_arrays
 from models.bundle import (
     ATOMS_FILE,
     CALIBRATION_FILE,
@@ -27,7 +27,6 @@ from models.bundle import (
     Sample,
     sha256,
 )
-from models.calibration import Calibration
 from models.calibration_arrays import to_arrays
 from models.durable import write_file
 from models.layer_arrays import to_arrays as layer_arrays
@@ -45,6 +44,7 @@ from models.manifest import (
     VerificationRecord,
 )
 from models.moving_average import MovingAverage
+from models.observing import Observing
 from models.recalibration import RecalibrationRecord
 from models.strings import pack_strings
 from models.training import TrainingRecord
@@ -73,9 +73,7 @@ class BundleDraft:
     recalibration: RecalibrationRecord | None = None
     parameters: Arrays | None = None
     source: bytes | None = None
-    probe: bytes | None = None
-    calibration: Calibration | None = None
-    atoms: tuple[Atoms, ...] = ()
+    observing: Observing | None = None
     tap_maps: Mapping[str, TapMap] = field(default_factory=dict)
     moving_averages: Mapping[str, MovingAverage] = field(default_factory=dict)
     untracked: tuple[UntrackedRecord, ...] = ()
@@ -88,12 +86,8 @@ class BundleDraft:
             NORMALIZATION_FILE: pack_arrays(self._of_layers()),
             SAMPLE_FILE: pack_arrays(_plain("inputs", self.sample.inputs) | _plain("outputs", self.sample.outputs)),
         }
-        if self.probe is not None:
-            contents[PROBE_FILE] = self.probe
-        if self.atoms:
-            contents[ATOMS_FILE] = pack_arrays(atoms_to_arrays(self.atoms))
-        if self.calibration is not None:
-            contents[CALIBRATION_FILE] = pack_arrays(to_arrays(self.calibration))
+        if self.observing is not None:
+            contents |= observing_files(self.observing)
         if self.parameters is not None:
             contents[PARAMETERS_FILE] = pack_arrays(self.parameters)
         if self.source is not None:
@@ -124,6 +118,16 @@ class BundleDraft:
         for layer in self.normalization:
             arrays |= layer_arrays(layer, self.tap_maps.get(layer.name), self.moving_averages.get(layer.name))
         return arrays
+
+
+def observing_files(observing: Observing) -> dict[str, bytes]:
+    """Those of ``OBSERVING_FILES`` that there are."""
+    contents = {PROBE_FILE: observing.probe}
+    if observing.atoms:
+        contents[ATOMS_FILE] = pack_arrays(atoms_to_arrays(observing.atoms))
+    if observing.calibration is not None:
+        contents[CALIBRATION_FILE] = pack_arrays(to_arrays(observing.calibration))
+    return contents
 
 
 def pack_arrays(arrays: Arrays) -> bytes:

@@ -76,15 +76,16 @@ def _report(options: argparse.Namespace) -> Callable[[], None]:
 def _calibrate(options: argparse.Namespace) -> Callable[[], None]:
     from folding.held_out import calibrate_bundle
     from folding.rows import read_rows
-    from training.bundle_report import print_calibrations
+    from training.bundle_report import print_atoms, print_calibrations
 
     store, bundle = open_version(options.bundle)
     found = calibrate_bundle(bundle, read_rows(options.rows))
-    copy = BundleCopy(bundle=bundle, name=bundle.manifest.name, calibration=found)
+    copy = BundleCopy(bundle=bundle, name=bundle.manifest.name, observing=found)
     told = "" if options.dry_run else _publish_candidate(store, copy)
 
     def tell() -> None:
-        print_calibrations({"before": bundle.calibration(), "by these rows": found})
+        print_calibrations({"before": bundle.calibration(), "by these rows": found.calibration})
+        print_atoms(found.atoms)
         print(told, end="")
 
     return tell
@@ -100,7 +101,7 @@ def _fold(options: argparse.Namespace) -> Callable[[], None]:
 
     def tell() -> None:
         report.print_proof(draft)
-        if draft.calibration is None and bundle.calibration() is not None:
+        if (draft.observing is None or draft.observing.calibration is None) and bundle.calibration() is not None:
             print("not calibrated: other channels can be watched now; `bntrain calibrate` does it anew")
         print(told, end="")
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from models.atoms import Atoms
 from models.bundle import Bundle
 from models.calibration import Calibration
 from models.health import health_flags
@@ -45,11 +46,7 @@ def print_report(bundle: Bundle) -> None:
         print("not calibrated: no window of live rows can raise an alarm; `bntrain calibrate` needs held-out rows")
     else:
         print_calibrations({"threshold": calibration})
-    for atoms in bundle.atoms():
-        print(
-            f"input {atoms.input}: {atoms.share:.1%} of a row's values are at its atoms, with a deviation of "
-            f"{math.sqrt(atoms.variance):.1%} among rows ({len(atoms.channels)} channels have one)"
-        )
+    print_atoms(bundle.atoms())
     _print_layers(list(_layers(bundle)))
 
 
@@ -63,6 +60,15 @@ def print_calibrations(calibrations: Mapping[str, Calibration | None]) -> None:
         f"calibration: scores beyond which {SHOWN_RATE:.1%} of the windows of unmoved rows are; held-out rows: {behind}"
     )
     print_table(("rows of a window", *calibrations), rows)
+
+
+def print_atoms(atoms: Sequence[Atoms]) -> None:
+    """A line an input that has atoms."""
+    for one in atoms:
+        print(
+            f"input {one.input}: {one.share:.1%} of a row's values are at its atoms, with a deviation of "
+            f"{math.sqrt(one.variance):.1%} among rows ({len(one.channels)} channels have one)"
+        )
 
 
 def report_as_json(bundle: Bundle) -> str:

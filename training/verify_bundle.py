@@ -47,17 +47,7 @@ def verify_bundle(bundle: Bundle, network: str | None = None) -> VerificationRec
     manifest = bundle.manifest
     sample = bundle.sample().inputs
     rows = {record.name: sample[record.name] for record in manifest.inputs}
-    graph = FoldedGraph(
-        mode=manifest.folding.mode,
-        model=bundle.model_path.read_bytes(),
-        unfolded=b"",
-        inputs=manifest.inputs,
-        outputs=manifest.outputs,
-        layers=manifest.layers,
-        untracked=manifest.untracked,
-        normalization=bundle.normalization(),
-        tap_maps=bundle.tap_maps(),
-    )
+    graph = FoldedGraph.of(bundle)
     reference: Reference
     if SOURCE_FILE in manifest.files:
         source = bundle.source()

@@ -34,7 +34,8 @@ class AlarmsRecord(BaseModel):
         windows: How many windows of each size each calibration was shown.
         calibration_rows: Held-out rows behind each.
         false_alarms: By rows of a window and stated rate, the share of windows that alarmed, a calibration each.
-        first_layers: By data set and then layer, the share of windows of ``naming_rows`` in which it was the first one.
+        first_layers: By data set and then layer, the share of windows of ``naming_rows`` in which it was the first one;
+            the input comes last, for where no layer alarmed.
         naming_rows: Rows of those windows.
     """
 
@@ -101,7 +102,7 @@ def _first_layers(
     threshold = detector.calibration.threshold(NAMING_ROWS, NAMING_RATE)
     found = {}
     for name, pixels in moved.items():
-        layers = detector.layers_of(pixels)
+        layers = detector.scores_of(pixels)
         first: Counter[str] = Counter()
         for window in draw_windows(len(pixels), NAMING_ROWS, NAMING_WINDOWS, seed=3):
             beyond = np.flatnonzero(layers(window) > threshold)

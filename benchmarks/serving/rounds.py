@@ -4,7 +4,8 @@ At any moment one load generator asks one server. ``measure`` starts a server fo
 there: what slows the machine for a while slows one round of a contender, and the median of the rounds is of the
 machine as it mostly was. ``measure_close`` is for contenders that differ by little: all servers are there, and those
 that are compared have their turns within seconds of each other, so that a speed that drifts over minutes moves no
-ratio.
+ratio. They are started anew every few rounds, since of two servers alike one is faster for as long as it lives, by some
+hundredths: where a process finds its memory is chance.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ OPEN_CONNECTIONS = 64
 """More than are ever busy unless a server falls behind."""
 SESSION = "session.run"
 SESSION_SETUP = "ONNX Runtime alone, in a process without a server"
+
+ROUNDS_A_START = 3
+"""Rounds of ``measure_close`` that are measured with the same processes."""
 
 Keep = Callable[[str, str, str, int, Mapping[str, float]], None]
 """Takes a case, a contender, its set-up, a round and figures."""
@@ -109,19 +113,24 @@ def measure_close(plan: Plan, keep: Keep, *, rounds: int, threads: int) -> None:
     Raises:
         ContenderError: If a server does not start, answers wrong, or fails under load.
     """
-    with contextlib.ExitStack() as servers:
-        ports = [servers.enter_context(serving(each, plan.network, threads=threads)) for each in plan.contenders]
-        turns = [
-            (each, servers.enter_context(_loads(plan, each, port)))
-            for each, port in zip(plan.contenders, ports, strict=True)
-        ]
-        for number in range(rounds):
-            first = number % len(turns)
-            for encoding, connections in _closed_cases(plan):
-                for contender, load in turns[first:] + turns[:first]:
-                    outcome = _apply_closed(load[encoding], connections, contender.name)
-                    case = closed_case(plan.network.name, encoding, connections)
-                    keep(case, contender.name, contender.setup, number, outcome.model_dump())
+    for start in range(0, rounds, ROUNDS_A_START):
+        with contextlib.ExitStack() as servers:
+            ports = [servers.enter_context(serving(each, plan.network, threads=threads)) for each in plan.contenders]
+            turns = [
+                (each, servers.enter_context(_loads(plan, each, port)))
+                for each, port in zip(plan.contenders, ports, strict=True)
+            ]
+            for number in range(start, min(start + ROUNDS_A_START, rounds)):
+                first = number % len(turns)
+                _measure_turns(plan, turns[first:] + turns[:first], keep, number)
+
+
+def _measure_turns(plan: Plan, turns: Sequence[tuple[Contender, Mapping[str, Load]]], keep: Keep, number: int) -> None:
+    for encoding, connections in _closed_cases(plan):
+        for contender, load in turns:
+            outcome = _apply_closed(load[encoding], connections, contender.name)
+            case = closed_case(plan.network.name, encoding, connections)
+            keep(case, contender.name, contender.setup, number, outcome.model_dump())
 
 
 def _closed_cases(plan: Plan) -> Iterator[tuple[str, int]]:

@@ -23,6 +23,7 @@ OWN = "normalization"
 
 DETECTORS: Mapping[str, Callable[[Bundle, Mnist], Detector]] = {
     OWN: lambda bundle, data: NormalizationLayers(bundle, data.reference.pixels),
+    "its layers alone": lambda bundle, data: NormalizationLayers(bundle, data.reference.pixels, layers_alone=True),
     "KS inputs": lambda _, data: KolmogorovSmirnov(pixels_as_features, data.reference.pixels),
     "KS hidden": lambda bundle, data: KolmogorovSmirnov(_hidden(bundle), data.reference.pixels),
     "MMD inputs": lambda _, data: MeanDiscrepancy(pixels_as_features, data.reference.pixels),

@@ -1,7 +1,8 @@
 """This module is the project's own detector: what every normalization layer sees, against what it saw in training.
 
 It is scored as the service scores a window (``models/calibration.py``): the score of a window is that of the layer that
-is furthest off. Its threshold is set here as those of the others are, so that all are compared at one rate.
+is furthest off, or of the input where its atoms (``models/atoms.py``) are further. Its threshold is set here as those
+of the others are, so that all are compared at one rate.
 """
 
 from __future__ import annotations
@@ -19,20 +20,22 @@ from models.stacked_moments import StackedMoments
 
 
 class NormalizationLayers:
-    """The largest score of any normalization layer.
+    """The largest score of any normalization layer, or of the input.
 
     Args:
         bundle: The network; it has normalization layers, and a probe of them.
         reference: Images that have not moved, enough to calibrate by.
+        layers_alone: Whether the input is left out of the score.
 
     Attributes:
         calibration: What they gave.
     """
 
-    def __init__(self, bundle: Bundle, reference: Pixels) -> None:
+    def __init__(self, bundle: Bundle, reference: Pixels, *, layers_alone: bool = False) -> None:
         columns = bundle.columns()
         assert columns is not None, "the network has normalization layers"
         self._columns = columns
+        self._scored = len(columns.slices) - (columns.inputs if layers_alone else 0)
         self._model, self._probe = ((bundle.path / name).read_bytes() for name in (MODEL_FILE, PROBE_FILE))
         calibration = calibrate(columns, [self._observe(reference)], seed=0)
         assert calibration is not None, "the reference has rows enough"
@@ -40,11 +43,11 @@ class NormalizationLayers:
 
     def look_at(self, pixels: Pixels) -> Score:
         """See ``Detector``; what is computed is what the layers see of each row."""
-        scores = self.layers_of(pixels)
-        return lambda window: float(scores(window).max())
+        scores = self.scores_of(pixels)
+        return lambda window: float(scores(window)[: self._scored].max())
 
-    def layers_of(self, pixels: Pixels) -> Callable[[Indices], Array]:
-        """As ``look_at``, but with a score for each layer, in the order in which data meets them."""
+    def scores_of(self, pixels: Pixels) -> Callable[[Indices], Array]:
+        """As ``look_at``, but with a score for each layer, in the order in which data meets them, then the input's."""
         rows = self._observe(pixels)
 
         def scores(window: Indices) -> Array:
