@@ -24,7 +24,7 @@ ROUNDING = 1e-6
 """The same in shares of the value itself."""
 
 MOST_VALUES = 2**22
-"""Of an input's rows, that are looked at; further rows are left out."""
+"""Of an input's rows, that are looked at: at even distances, where there are more."""
 
 FLOATS = ("FP16", "FP32", "FP64")
 
@@ -48,17 +48,21 @@ def _is_looked_at(record: TensorRecord) -> bool:
 
 
 def _atoms(record: TensorRecord, rows: NDArray[Any]) -> Atoms | None:
-    count = max(FEWEST_ROWS, MOST_VALUES // math.prod(rows.shape[1:]))
-    values = rows[:count].astype(np.float64).reshape(min(count, len(rows)), rows.shape[1], -1)
+    count = min(len(rows), max(FEWEST_ROWS, MOST_VALUES // math.prod(rows.shape[1:])))
+    taken = rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
+    values = taken.astype(np.float64).reshape(count, rows.shape[1], -1)
+    values = values[np.isfinite(values).all(axis=(1, 2))]  # of a row that is not, nothing is observed
+    if len(values) < FEWEST_ROWS:
+        return None
     by_channel = [_most_frequent(values[:, channel]) for channel in range(values.shape[1])]
     channels = [channel for channel, (_, share) in enumerate(by_channel) if share >= LEAST_SHARE]
     if not channels:
         return None
     atoms = np.array([by_channel[channel][0] for channel in channels])
-    taken = values[:, channels]
+    values = values[:, channels]
     # of a channel that is never anything else the deviation is 0, and so may be the value
-    tolerances = np.maximum(TOLERANCE * taken.std(axis=(0, 2)) + ROUNDING * np.abs(atoms), TOLERANCE**2)
-    shares = (np.abs(taken - atoms[:, None]) < tolerances[:, None]).mean(axis=(1, 2))
+    tolerances = np.maximum(TOLERANCE * values.std(axis=(0, 2)) + ROUNDING * np.abs(atoms), TOLERANCE**2)
+    shares = (np.abs(values - atoms[:, None]) < tolerances[:, None]).mean(axis=(1, 2))
     return Atoms(
         input=record.name,
         channels=np.array(channels, dtype=np.int64),

@@ -24,13 +24,14 @@ class Alarms:
             return
         if not judgement.alarm:
             self._alarming.discard(served)
-            log.info("model %s version %s: its layers see what they saw in training again", served.name, served.version)
+            log.info("model %s version %s: its data is as it was in training again", served.name, served.version)
             return
         self._alarming.add(served)
         first = judgement.first_layer
+        inputs = [served.atoms[number].input for number in judgement.moved_inputs]
         log.warning(
             "model %s version %s: its data has moved, %s (score %.1f, threshold %.1f, over %d rows)",
             *(served.name, served.version),
-            "at no layer, but in its inputs" if first is None else f"first at layer {served.layers[first].name}",
+            f"at input {', '.join(inputs)}" if first is None else f"first at layer {served.layers[first].name}",
             *(judgement.score, judgement.threshold, window.sight.rows),
         )

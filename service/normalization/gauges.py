@@ -59,7 +59,7 @@ class _Families:
         self._observed = counter("rows_observed", "Rows that were observed and count.")
         self._not_finite = counter("rows_not_finite", "Rows that were observed and are NaN or infinite somewhere.")
         self._dropped = counter("rows_dropped", "Rows that were observed and not counted, as too much waited.")
-        self._score = gauge("score", "Of the last window: the largest score of its layers.")
+        self._score = gauge("score", "Of the last window: the largest score of its layers and inputs.")
         self._threshold = gauge("threshold", "What the score is beyond in as many windows as the alarm rate says.")
         self._alarm = gauge("alarm", "1 where the score is beyond the threshold, else 0.")
         self._layer_depth = gauge(

@@ -37,7 +37,7 @@ class InputPeriod(BaseModel):
 
 
 class HistoryPeriod(BaseModel):
-    """What a version's layers saw in a period: one window, or all that were closed in a minute, an hour or a day."""
+    """What was seen of a version in a period: one window, or all that were closed in a minute, an hour or a day."""
 
     since: datetime = Field(description="When the period began.")
     until: datetime = Field(description="When it ends; it may not be over yet.")

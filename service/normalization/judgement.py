@@ -40,6 +40,12 @@ class Judgement:
         layers = self.scores[: len(self.scores) - self.inputs]
         return next((number for number, score in enumerate(layers) if score > self.threshold), None)
 
+    @property
+    def moved_inputs(self) -> list[int]:
+        """Which of the inputs that have atoms are beyond the threshold."""
+        inputs = self.scores[len(self.scores) - self.inputs :]
+        return [number for number, score in enumerate(inputs) if score > self.threshold]
+
 
 @dataclass(frozen=True, slots=True)
 class Judge:
