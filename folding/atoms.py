@@ -32,7 +32,8 @@ FLOATS = ("FP16", "FP32", "FP64")
 def find_atoms(inputs: Sequence[TensorRecord], rows: Sequence[NDArray[Any]]) -> tuple[Atoms, ...]:
     """The atoms of every input that has any, in their order.
 
-    Looked at are inputs of floating-point numbers whose second axis, of channels or features, has a fixed size.
+    Looked at are inputs of floating-point numbers whose second axis, of channels or features, has a fixed size. What is
+    NaN or infinite is no atom, and at none.
 
     Args:
         inputs: Of the graph.
@@ -57,7 +58,8 @@ def _atoms(record: TensorRecord, rows: NDArray[Any]) -> Atoms | None:
     atoms = np.array([by_channel[channel][0] for channel in channels])
     taken = values[:, channels]
     # of a channel that is never anything else the deviation is 0, and so may be the value
-    tolerances = np.maximum(TOLERANCE * taken.std(axis=(0, 2)) + ROUNDING * np.abs(atoms), TOLERANCE**2)
+    deviations = taken.std(axis=(0, 2), where=np.isfinite(taken))
+    tolerances = np.maximum(TOLERANCE * deviations + ROUNDING * np.abs(atoms), TOLERANCE**2)
     shares = (np.abs(taken - atoms[:, None]) < tolerances[:, None]).mean(axis=(1, 2))
     return Atoms(
         input=record.name,
@@ -70,7 +72,9 @@ def _atoms(record: TensorRecord, rows: NDArray[Any]) -> Atoms | None:
 
 
 def _most_frequent(values: NDArray[np.float64]) -> tuple[float, float]:
-    """The value that is there most often, and which share of all it is."""
-    found, counts = np.unique(values, return_counts=True)
+    """The finite value that is there most often, and which share of all it is."""
+    found, counts = np.unique(values[np.isfinite(values)], return_counts=True)
+    if not found.size:
+        return 0.0, 0.0
     most = int(counts.argmax())
     return float(found[most]), float(counts[most] / values.size)

@@ -225,3 +225,37 @@ def test_further_rows_than_memory_is_meant_for_are_left_out(monkeypatch: pytest.
     found, first = found_in(rows), found_in(rows[:80])
 
     assert (found.share, found.variance) == (first.share, first.variance)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_no_atom_and_at_none(value: float) -> None:
+    """However often it is there: a network may take NaN for what is missing, and a probe finds nothing near it."""
+    rows = black_ground()
+    rows[::2] = value
+
+    found = found_in(rows)
+
+    shares = (rows == 0).mean(axis=(1, 2, 3))
+    assert found.values.tolist() == [0.0, 0.0, 0.0]
+    np.testing.assert_allclose((found.share, found.variance), (shares.mean(), shares.var()), rtol=1e-12)
+
+
+def test_tolerances_are_of_what_is_finite() -> None:
+    """So that they are finite, as a bundle's have to be."""
+    rows = black_ground(150)
+    expected = found_in(rows[:100]).tolerances
+    rows[100:120], rows[120:] = np.nan, np.inf
+
+    found = found_in(rows)
+
+    np.testing.assert_allclose(found.tolerances, expected, rtol=1e-12)
+
+
+def test_a_channel_of_which_nothing_is_finite_has_none() -> None:
+    """Its neighbours have theirs."""
+    rows = black_ground()
+    rows[:, 1] = np.nan
+
+    found = found_in(rows)
+
+    assert found.channels.tolist() == [0, 2]
