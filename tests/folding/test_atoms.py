@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from folding import atoms as looking
 from folding.atoms import LEAST_SHARE, find_atoms
 from folding.calibration import FEWEST_ROWS
-from models.atoms import Atoms, atoms_from_arrays, atoms_to_arrays
+from models.atoms import Atoms
 from models.datatypes import Datatype
 from models.manifest import TensorRecord
 
@@ -78,7 +78,7 @@ def test_the_values_of_eight_bits_are_no_atoms() -> None:
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
 def test_share_and_variance_are_numpys_of_the_shares_of_rows(kind: type) -> None:
     """A row's share is over all values of its channels that have an atom."""
-    rows = black_ground().astype(kind)
+    rows: Rows = black_ground().astype(kind)
 
     found = found_in(rows, datatype={2: "FP16", 4: "FP32", 8: "FP64"}[rows.itemsize])  # type: ignore[arg-type]
 
@@ -153,7 +153,7 @@ def test_in_fewer_rows_than_can_calibrate_there_are_none(count: int, found: int)
 )
 def test_inputs_of_other_types_are_not_looked_at(datatype: Datatype, kind: type) -> None:
     """Whole numbers and strings leave no value by little."""
-    rows = np.full((ROWS, 3), b"" if kind is object else 1, kind)
+    rows: Rows = np.full((ROWS, 3), b"" if kind is object else 1, kind)
     taken = [record(3, datatype=datatype)]
 
     found = find_atoms(taken, [rows])
