@@ -32,7 +32,8 @@ FLOATS = ("FP16", "FP32", "FP64")
 def find_atoms(inputs: Sequence[TensorRecord], rows: Sequence[NDArray[Any]]) -> tuple[Atoms, ...]:
     """The atoms of every input that has any, in their order.
 
-    Looked at are inputs of floating-point numbers whose second axis, of channels or features, has a fixed size.
+    Looked at are inputs of floating-point numbers whose second axis, of channels or features, has a fixed size. What is
+    NaN or infinite is no atom, and at none.
 
     Args:
         inputs: Of the graph.
@@ -49,20 +50,18 @@ def _is_looked_at(record: TensorRecord) -> bool:
 
 def _atoms(record: TensorRecord, rows: NDArray[Any]) -> Atoms | None:
     count = min(len(rows), max(FEWEST_ROWS, MOST_VALUES // math.prod(rows.shape[1:])))
-    taken = rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
-    values = taken.astype(np.float64).reshape(count, rows.shape[1], -1)
-    values = values[np.isfinite(values).all(axis=(1, 2))]  # of a row that is not, nothing is observed
-    if len(values) < FEWEST_ROWS:
-        return None
+    chosen = rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
+    values = chosen.astype(np.float64).reshape(count, rows.shape[1], -1)
     by_channel = [_most_frequent(values[:, channel]) for channel in range(values.shape[1])]
     channels = [channel for channel, (_, share) in enumerate(by_channel) if share >= LEAST_SHARE]
     if not channels:
         return None
     atoms = np.array([by_channel[channel][0] for channel in channels])
-    values = values[:, channels]
+    taken = values[:, channels]
     # of a channel that is never anything else the deviation is 0, and so may be the value
-    tolerances = np.maximum(TOLERANCE * values.std(axis=(0, 2)) + ROUNDING * np.abs(atoms), TOLERANCE**2)
-    shares = (np.abs(values - atoms[:, None]) < tolerances[:, None]).mean(axis=(1, 2))
+    deviations = taken.std(axis=(0, 2), where=np.isfinite(taken))
+    tolerances = np.maximum(TOLERANCE * deviations + ROUNDING * np.abs(atoms), TOLERANCE**2)
+    shares = (np.abs(taken - atoms[:, None]) < tolerances[:, None]).mean(axis=(1, 2))
     return Atoms(
         input=record.name,
         channels=np.array(channels, dtype=np.int64),
@@ -74,7 +73,9 @@ def _atoms(record: TensorRecord, rows: NDArray[Any]) -> Atoms | None:
 
 
 def _most_frequent(values: NDArray[np.float64]) -> tuple[float, float]:
-    """The value that is there most often, and which share of all it is."""
-    found, counts = np.unique(values, return_counts=True)
+    """The finite value that is there most often, and which share of all it is."""
+    found, counts = np.unique(values[np.isfinite(values)], return_counts=True)
+    if not found.size:
+        return 0.0, 0.0
     most = int(counts.argmax())
     return float(found[most]), float(counts[most] / values.size)

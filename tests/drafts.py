@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
+from folding.atoms import find_atoms
 from folding.calibration import calibrate
 from folding.folded import FoldedGraph
 from folding.observing import observe
 from folding.probe import make_probe
+from models.atoms import Atoms
 from models.bundle import Arrays, Sample
 from models.calibration import Calibration
 from models.draft import BundleDraft
@@ -44,20 +46,28 @@ SAMPLE_ROWS = 5
 EPS = 1e-5
 
 
-def draft(name: str = "tiny", *, seed: int = 0, bias: float = 0.0, **changes: Any) -> BundleDraft:  # noqa: ANN401
+def draft(
+    name: str = "tiny",
+    *,
+    seed: int = 0,
+    bias: float = 0.0,
+    ground: bool = False,
+    **changes: Any,  # noqa: ANN401
+) -> BundleDraft:
     """A draft that can be published, and whose graph runs.
 
     Args:
         name: Of the model.
         seed: Of the weights, and of the rows that the statistics and the sample come from.
         bias: Added to every logit, so that versions which differ in nothing else answer differently.
+        ground: Whether its held-out rows are ``grounded``; then 0 is the atom of every feature of its input.
         changes: Fields of the draft to replace. With another graph or other layers it has no probe and no calibration,
             unless they are given too.
     """
     made = _unobserved(name, seed, bias)
     if not changes.keys() & {"model", "layers", "normalization", "tap_maps"}:
-        probe, calibration = _observing(seed)
-        made = replace(made, probe=probe, calibration=calibration)
+        probe, calibration, atoms = _observing(seed, ground)
+        made = replace(made, probe=probe, calibration=calibration, atoms=atoms)
     return replace(made, **changes)
 
 
@@ -66,9 +76,15 @@ def held_out(seed: int = 0) -> NDArray[np.float32]:
     return np.random.default_rng((seed, 1)).normal(size=(HELD_OUT_ROWS, INPUTS)).astype(np.float32)
 
 
+def grounded(rows: NDArray[np.float32], *, seed: int = 0, value: float = 0.0) -> NDArray[np.float32]:
+    """Rows with half of their values, drawn by the seed, on a ground: all of one value, as black is of images."""
+    on_ground = np.random.default_rng((seed, 2)).uniform(size=rows.shape) < 1 / 2
+    return np.where(on_ground, np.float32(value), rows)
+
+
 @cache
-def _observing(seed: int) -> tuple[bytes, Calibration]:
-    """The probe and the calibration of a draft; a bias of the logits changes neither."""
+def _observing(seed: int, ground: bool) -> tuple[bytes, Calibration, tuple[Atoms, ...]]:
+    """The probe, the calibration and the atoms of a draft; a bias of the logits changes none of them."""
     made = _unobserved("tiny", seed, 0.0)
     graph = FoldedGraph(
         mode="fast",
@@ -81,13 +97,14 @@ def _observing(seed: int) -> tuple[bytes, Calibration]:
         normalization=made.normalization,
         tap_maps={},
     )
-    rows = [held_out(seed)]
-    probe = make_probe(graph, rows)
+    rows = [grounded(held_out(seed)) if ground else held_out(seed)]
+    atoms = find_atoms(made.inputs, rows)
+    probe = make_probe(graph, rows, atoms)
     assert probe is not None
-    columns = Columns.of(made.layers, made.normalization, {})
+    columns = Columns.of(made.layers, made.normalization, {}, atoms)
     calibration = calibrate(columns, list(observe(made.model, probe, columns, rows)), seed=seed)
     assert calibration is not None
-    return probe, calibration
+    return probe, calibration, atoms
 
 
 def _unobserved(name: str, seed: int, bias: float) -> BundleDraft:

@@ -61,6 +61,22 @@ def test_the_probe_is_of_this_graph_and_the_calibration_of_its_layer() -> None:
     assert scores[0] < 0
 
 
+def test_with_a_ground_every_feature_has_an_atom() -> None:
+    tiny = draft(ground=True)
+
+    (found,) = tiny.atoms
+
+    assert (found.input, found.channels.tolist(), found.values.tolist()) == ("x", [0, 1, 2, 3], [0.0] * 4)
+
+
+def test_without_a_ground_no_feature_has_an_atom() -> None:
+    tiny = draft()
+
+    found = tiny.atoms
+
+    assert found == ()
+
+
 def test_another_graph_has_no_probe() -> None:
     other = draft(model=b"")
 

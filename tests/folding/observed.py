@@ -11,13 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from folding.folded import FoldedGraph
+from folding.folded import FoldedGraph, LayerSource, fold_graph
 from folding.observing import observe
 from folding.probe import make_probe
 from folding.references import GraphSession
+from models.atoms import Atoms
+from models.manifest import FoldMode
 from models.moments import Moments
 from models.observed_rows import PROBE_OUTPUTS, Columns, ObservedRows
 from models.stacked_moments import StackedMoments
+from training.onnx_file import OnnxFile
 from training.references import NormalizationCalls
 
 MEAN_TOLERANCE = 1e-4
@@ -28,14 +31,20 @@ VARIANCE_TOLERANCE = 1e-4
 """Of a live variance, relative to itself: the ratio of variances, which is what is told, is off by as much."""
 
 
-def columns_of(graph: FoldedGraph) -> Columns:
-    """The columns of a graph's layers."""
-    return Columns.of(graph.layers, graph.normalization, graph.tap_maps)
+def fold_file(file: onnx.ModelProto, mode: FoldMode = "fast") -> FoldedGraph:
+    """The folded graph of an imported file."""
+    model = OnnxFile(file.SerializeToString()).model
+    return fold_graph(model, mode=mode, sources=lambda _: LayerSource("BatchNormalization", None, None))
 
 
-def probe_of(graph: FoldedGraph, *rows: Tensor) -> bytes:
+def columns_of(graph: FoldedGraph, atoms: Sequence[Atoms] = ()) -> Columns:
+    """The columns of a graph's layers, and of its inputs that have atoms."""
+    return Columns.of(graph.layers, graph.normalization, graph.tap_maps, atoms)
+
+
+def probe_of(graph: FoldedGraph, *rows: Tensor, atoms: Sequence[Atoms] = ()) -> bytes:
     """The probe of a graph that has layers."""
-    probe = make_probe(graph, [tensor.numpy() for tensor in rows])
+    probe = make_probe(graph, [tensor.numpy() for tensor in rows], atoms)
     assert probe is not None
     return probe
 

@@ -27,6 +27,7 @@ from models.stacked_moments import StackedMoments
 from tests.folding.observed import (
     assert_same_moments,
     columns_of,
+    fold_file,
     live_moments,
     probe_of,
     run_probe,
@@ -35,7 +36,6 @@ from tests.folding.observed import (
 from tests.training.examples import Forward, build, export, fold, normal_rows, relative_error, run_graph, traced
 from tests.training.onnx_files import CHANNELS, images, make, normalize, random, statistics
 from training.normalization import normalization_layers
-from training.onnx_file import OnnxFile
 
 TOLERANCE = 1e-5
 """Of the largest value: what the runtime rounds in another order where the probe reads a tensor too."""
@@ -253,12 +253,6 @@ def test_other_precisions_are_observed_in_float32(kind: torch.dtype, tolerance: 
         mean_tolerance=tolerance,
         variance_tolerance=2 * tolerance,
     )
-
-
-def fold_file(file: onnx.ModelProto, mode: FoldMode = "fast") -> FoldedGraph:
-    """The folded graph of an imported file."""
-    model = OnnxFile(file.SerializeToString()).model
-    return fold_graph(model, mode=mode, sources=lambda _: LayerSource("BatchNormalization", None, None))
 
 
 def file_moments(graph: FoldedGraph, rows: np.ndarray) -> dict[str, Moments]:

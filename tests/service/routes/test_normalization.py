@@ -64,6 +64,7 @@ def test_the_report_summarizes_every_layer(service: Service, shared_store: Store
                 "drift": None,
             }
         ],
+        "inputs": [],
         "untracked": [],
     }
 
@@ -102,6 +103,7 @@ def test_the_fields_of_the_report_have_their_order(service: Service) -> None:
         ("drift", None),
         ("folding", folding),
         ("layers", [layer]),
+        ("inputs", []),
         ("untracked", []),
     ]
 
