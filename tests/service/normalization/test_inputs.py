@@ -45,16 +45,34 @@ def rows_like_held_out(rows: int = WINDOW, *, value: float = 0.0) -> NDArray[np.
     return grounded(normal_rows(rows), seed=5, value=value)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store that tests of this module share."""
+    return Store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
 def bundle(store: Store) -> Bundle:
     """Version 1 of ``tiny``, whose input has atoms."""
     return store.publish(draft(ground=True))
 
 
+@pytest.fixture(scope="module")
+def plain(store: Store) -> Bundle:
+    """Version 1 of ``plain``, whose input has none."""
+    return store.publish(draft("plain"))
+
+
 @pytest.fixture
 def served(store: Store, bundle: Bundle, run_threads: RunThreads) -> ServedModel:
-    """The same, loaded."""
+    """The one whose input has atoms, loaded."""
     return loader_of(store, run_threads)(bundle.manifest.name, bundle.manifest.version)
+
+
+@pytest.fixture
+def served_plain(store: Store, plain: Bundle, run_threads: RunThreads) -> ServedModel:
+    """The other one."""
+    return loader_of(store, run_threads)(plain.manifest.name, plain.manifest.version)
 
 
 @pytest.fixture
@@ -139,12 +157,9 @@ def test_before_any_row_the_report_has_the_training_figures(served: ServedModel)
     )
 
 
-def test_an_input_without_atoms_is_not_in_the_report(store: Store, run_threads: RunThreads) -> None:
+def test_an_input_without_atoms_is_not_in_the_report(served_plain: ServedModel) -> None:
     """Most have none."""
-    store.publish(draft("plain"))
-    plain = loader_of(store, run_threads)("plain", 1)
-
-    report = describe_layers(plain, idle_watcher(), "window")
+    report = describe_layers(served_plain, idle_watcher(), "window")
 
     assert report.inputs == []
 
@@ -221,17 +236,15 @@ def test_before_a_window_is_complete_an_input_has_no_score(watcher: Watcher, ser
 
 
 def test_one_layer_is_told_as_of_a_bundle_without_atoms(
-    watcher: Watcher, served: ServedModel, store: Store, run_threads: RunThreads
+    watcher: Watcher, served: ServedModel, served_plain: ServedModel, plain: Bundle
 ) -> None:
     """But for its score, which is by other held-out rows."""
-    plain = store.publish(draft("plain"))
-    other = loader_of(store, run_threads)("plain", 1)
-    watcher.follow(other, plain)
-    until_true(lambda: watcher.seen(other) is not None)
+    watcher.follow(served_plain, plain)
+    until_true(lambda: watcher.seen(served_plain) is not None)
     x = rows_like_held_out()
     details: list[LayerDetail] = []
 
-    for one in (served, other):
+    for one in (served, served_plain):
         run_rows(one, x)
         details.append(describe_layer(one, "norm", watcher, "window"))
 
