@@ -105,7 +105,7 @@ def _take_atoms(left: dict[str, NDArray[Any]], record: TensorRecord) -> Atoms:
         return array
 
     channels = take("channels", np.int64, None)
-    size = record.shape[1] if len(record.shape) > 1 else 0
+    size = max(0, record.shape[1]) if len(record.shape) > 1 else 0
     if (np.diff(channels) <= 0).any() or channels[0] < 0 or channels[-1] >= size:
         raise ValueError(f"{record.name}/channels: expected some of {size}, ascending from 0, got {channels.tolist()}")
     found = Atoms(
@@ -116,6 +116,6 @@ def _take_atoms(left: dict[str, NDArray[Any]], record: TensorRecord) -> Atoms:
         share=float(take("share", np.float64, ())),
         variance=float(take("variance", np.float64, ())),
     )
-    if (found.tolerances <= 0).any() or found.variance < 0:
-        raise ValueError(f"{record.name}: expected tolerances above 0 and no negative variance")
+    if (found.tolerances <= 0).any() or found.variance < 0 or not 0 <= found.share <= 1:
+        raise ValueError(f"{record.name}: expected tolerances above 0, a share from 0 to 1, and no negative variance")
     return found

@@ -14,14 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from folding.atoms import find_atoms
-from folding.calibration import calibrate
 from folding.folded import FoldedGraph
-from folding.observing import observe
-from folding.probe import make_probe
-from models.atoms import Atoms
+from folding.observable import make_observable
+from folding.proof import Export
 from models.bundle import Arrays, Sample
-from models.calibration import Calibration
 from models.draft import BundleDraft
 from models.layers import NormalizationLayer
 from models.manifest import (
@@ -36,7 +32,7 @@ from models.manifest import (
     TensorRecord,
     VerificationRecord,
 )
-from models.observed_rows import Columns
+from models.observing import Observing
 from models.training import DataRecord, TrainingRecord
 
 INPUTS, CHANNELS, CLASSES = 4, 3, 2
@@ -61,13 +57,12 @@ def draft(
         seed: Of the weights, and of the rows that the statistics and the sample come from.
         bias: Added to every logit, so that versions which differ in nothing else answer differently.
         ground: Whether its held-out rows are ``grounded``; then 0 is the atom of every feature of its input.
-        changes: Fields of the draft to replace. With another graph or other layers it has no probe and no calibration,
-            unless they are given too.
+        changes: Fields of the draft to replace. With another graph or other layers it can't be observed, unless it is
+            given what by.
     """
     made = _unobserved(name, seed, bias)
     if not changes.keys() & {"model", "layers", "normalization", "tap_maps"}:
-        probe, calibration, atoms = _observing(seed, ground)
-        made = replace(made, probe=probe, calibration=calibration, atoms=atoms)
+        made = replace(made, observing=observing(seed, ground=ground))
     return replace(made, **changes)
 
 
@@ -83,8 +78,8 @@ def grounded(rows: NDArray[np.float32], *, seed: int = 0, value: float = 0.0) ->
 
 
 @cache
-def _observing(seed: int, ground: bool) -> tuple[bytes, Calibration, tuple[Atoms, ...]]:
-    """The probe, the calibration and the atoms of a draft; a bias of the logits changes none of them."""
+def observing(seed: int = 0, *, ground: bool = False) -> Observing:
+    """What a draft is observed by; a bias of the logits changes nothing of it."""
     made = _unobserved("tiny", seed, 0.0)
     graph = FoldedGraph(
         mode="fast",
@@ -98,17 +93,24 @@ def _observing(seed: int, ground: bool) -> tuple[bytes, Calibration, tuple[Atoms
         tap_maps={},
     )
     rows = [grounded(held_out(seed)) if ground else held_out(seed)]
-    atoms = find_atoms(made.inputs, rows)
-    probe = make_probe(graph, rows, atoms)
-    assert probe is not None
-    columns = Columns.of(made.layers, made.normalization, {}, atoms)
-    calibration = calibrate(columns, list(observe(made.model, probe, columns, rows)), seed=seed)
-    assert calibration is not None
-    return probe, calibration, atoms
+    found = make_observable(graph, rows, held_out=rows, seed=seed)
+    assert found is not None
+    return found
+
+
+def observed_by(made: BundleDraft | Export) -> Observing:
+    """What something that can be observed is observed by."""
+    assert made.observing is not None
+    return made.observing
+
+
+def uncalibrated(*, ground: bool = False) -> Observing:
+    """The same as of a draft that there were no held-out rows for, or too few."""
+    return replace(observing(ground=ground), calibration=None)
 
 
 def _unobserved(name: str, seed: int, bias: float) -> BundleDraft:
-    """A draft without a probe."""
+    """A draft that can't be observed."""
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(TRAINING_ROWS, INPUTS))
     hidden_weight, hidden_bias = rng.normal(size=(CHANNELS, INPUTS)), rng.normal(size=CHANNELS)

@@ -9,7 +9,7 @@ from folding.observing import observe
 from models.observed_rows import Columns
 from models.stacked_moments import StackedMoments
 from models.taps import TapUnits
-from tests.drafts import draft, held_out, logits
+from tests.drafts import draft, held_out, logits, observed_by
 
 
 def test_the_graph_is_valid_onnx() -> None:
@@ -49,13 +49,13 @@ def test_the_tap_shows_what_the_layer_was_trained_on() -> None:
 def test_the_probe_is_of_this_graph_and_the_calibration_of_its_layer() -> None:
     tiny = draft(seed=3)
     columns = Columns.of(tiny.layers, tiny.normalization, tiny.tap_maps)
-    assert tiny.probe is not None
-    assert tiny.calibration is not None
+    probe, calibration = observed_by(tiny).probe, observed_by(tiny).calibration
+    assert calibration is not None
 
-    (found,) = observe(tiny.model, tiny.probe, columns, [held_out(3)])
+    (found,) = observe(tiny.model, probe, columns, [held_out(3)])
 
-    scores = tiny.calibration.scores(StackedMoments.of(found), columns)
-    assert len(found) == tiny.calibration.rows == len(held_out(3))
+    scores = calibration.scores(StackedMoments.of(found), columns)
+    assert len(found) == calibration.rows == len(held_out(3))
     # the whole of the rows that it was calibrated by is at no distance from them: T2 is 0
     assert scores.shape == (1,)
     assert scores[0] < 0
@@ -64,7 +64,7 @@ def test_the_probe_is_of_this_graph_and_the_calibration_of_its_layer() -> None:
 def test_with_a_ground_every_feature_has_an_atom() -> None:
     tiny = draft(ground=True)
 
-    (found,) = tiny.atoms
+    (found,) = observed_by(tiny).atoms
 
     assert (found.input, found.channels.tolist(), found.values.tolist()) == ("x", [0, 1, 2, 3], [0.0] * 4)
 
@@ -72,7 +72,7 @@ def test_with_a_ground_every_feature_has_an_atom() -> None:
 def test_without_a_ground_no_feature_has_an_atom() -> None:
     tiny = draft()
 
-    found = tiny.atoms
+    found = observed_by(tiny).atoms
 
     assert found == ()
 
@@ -80,7 +80,7 @@ def test_without_a_ground_no_feature_has_an_atom() -> None:
 def test_another_graph_has_no_probe() -> None:
     other = draft(model=b"")
 
-    assert (other.probe, other.calibration) == (None, None)
+    assert other.observing is None
 
 
 def test_a_bias_moves_every_answer_and_nothing_else() -> None:

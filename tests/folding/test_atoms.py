@@ -211,7 +211,7 @@ def test_what_is_computed_in_another_order_is_at_the_atom_still(computed: Any, g
 def test_a_ground_that_is_the_mean_is_an_atom_whatever_is_left_of_it() -> None:
     """What is 0 but for rounding is of no size that a tolerance could be a share of."""
     ground, mean = 51 / 255, 0.2
-    rows = black_ground(black=np.float32(ground) - np.float32(mean) + np.float32(1.5e-8))
+    rows = black_ground(black=float(np.float32(ground) - np.float32(mean) + np.float32(1.5e-8)))
 
     found = found_in(rows)
 

@@ -22,6 +22,7 @@ from models.calibration_arrays import to_arrays
 from models.draft import BundleDraft
 from models.stacked_moments import StackedMoments
 from models.store import Store
+from tests.drafts import observed_by
 from tests.training.examples import build, fold, normal_rows, traced
 from training import export
 
@@ -101,8 +102,8 @@ def test_a_proof_on_other_rows_finds_none(real: bool) -> None:
 
     exported = prove(graph, GraphReference(graph.unfolded), [rows.numpy()], real=real)
 
-    assert exported.atoms == ()
-    assert (exported.calibration is not None) == real
+    assert observed_by(exported).atoms == ()
+    assert (observed_by(exported).calibration is not None) == real
 
 
 def test_a_network_without_layers_has_no_atoms(tmp_path: Path) -> None:
@@ -133,11 +134,16 @@ def test_a_ground_that_is_left_by_little_is_told_by_the_input_alone(bundle: Bund
 
 
 def test_calibration_by_other_rows_is_of_the_input_too(bundle: Bundle) -> None:
-    """Of the bundle's own atoms, which stay."""
+    """It has atoms of its own in these rows."""
     (name,) = (record.name for record in bundle.manifest.inputs)
+    rows = black_ground(80, black=-0.75, seed=3).numpy()
 
-    calibration = calibrate_bundle(bundle, {name: black_ground(80, seed=3).numpy()})
+    found = calibrate_bundle(bundle, {name: rows})
 
+    calibration = found.calibration
+    assert calibration is not None
+    assert_same(found.atoms, find_atoms(bundle.manifest.inputs, [rows]))
+    assert [one.values.tolist() for one in found.atoms] == [[-0.75, -0.75]]
     assert [len(layer.mean) for layer in calibration.layers] == [4, 8, 2]
 
 
@@ -151,9 +157,9 @@ def test_refolding_keeps_the_atoms_and_their_calibration(bundle: Bundle, refolde
     """The input is the same, whatever is folded behind it."""
     before = bundle.calibration()
 
-    after = refolded.calibration
+    after = observed_by(refolded).calibration
 
-    assert_same(refolded.atoms, bundle.atoms())
+    assert_same(observed_by(refolded).atoms, bundle.atoms())
     assert before is not None
     assert after is not None
     for name, array in to_arrays(before).items():
@@ -180,7 +186,7 @@ def test_recalibration_finds_the_atoms_of_its_rows(bundle: Bundle) -> None:
     """As images that are standardized otherwise have another black."""
     rows = black_ground(black=-0.75)
 
-    found = recalibrated(bundle, rows).draft.atoms
+    found = observed_by(recalibrated(bundle, rows).draft).atoms
 
     assert [one.values.tolist() for one in found] == [[-0.75, -0.75]]
     assert_same(found, find_atoms(bundle.manifest.inputs, [rows.numpy()]))
@@ -202,6 +208,6 @@ def test_recalibration_by_rows_without_atoms_leaves_none(bundle: Bundle, rows: T
     """Those of before were of other rows."""
     made = recalibrated(bundle, rows)
 
-    found = made.draft.atoms
+    found = observed_by(made.draft).atoms
 
     assert found == ()

@@ -5,21 +5,22 @@ from folding.errors import CalibrationError, RowsError
 from folding.held_out import calibrate_bundle
 from models.bundle import Bundle
 from models.store import Store
-from tests.drafts import INPUTS, draft, held_out
+from tests.drafts import INPUTS, draft, held_out, uncalibrated
 
 
 @pytest.fixture
 def bare(store: Store) -> Bundle:
     """A bundle that was published without held-out rows."""
-    return store.publish(draft(calibration=None))
+    return store.publish(draft(observing=uncalibrated()))
 
 
 def test_held_out_rows_give_the_calibration_that_an_export_with_them_has(bare: Bundle, store: Store) -> None:
     exported = store.publish(draft()).calibration()
 
-    found = calibrate_bundle(bare, {"x": held_out()})
+    found = calibrate_bundle(bare, {"x": held_out()}).calibration
 
     assert exported is not None
+    assert found is not None
     assert (found.rows, found.sizes) == (len(held_out()), exported.sizes)
     # both are quantiles of 20,000 windows, drawn anew: those of one in a thousand differ by a few hundredths
     assert found.thresholds == pytest.approx(exported.thresholds, abs=0.3)

@@ -1,6 +1,7 @@
 """This module tests what bundles keep of the atoms of their inputs, and what of it is refused."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from models.draft import BundleDraft
 from models.errors import BundleError
 from models.store import Store
 from tests.damage import replace_arrays, replace_file
-from tests.drafts import CHANNELS, draft
+from tests.drafts import CHANNELS, draft, observed_by, observing, uncalibrated
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_atoms_are_read_as_they_were_written(bundle: Bundle, written: BundleDraf
     """Number by number."""
     found = atoms_to_arrays(bundle.atoms())
 
-    expected = atoms_to_arrays(written.atoms)
+    expected = atoms_to_arrays(observed_by(written).atoms)
     assert list(found) == list(expected)
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array, strict=True)
@@ -77,9 +78,10 @@ def test_the_calibration_of_layers_and_inputs_is_read_as_it_was_written(bundle: 
     """An input is calibrated like a layer of one channel, behind the layers."""
     calibration = bundle.calibration()
 
+    expected_calibration = observed_by(written).calibration
     assert calibration is not None
-    assert written.calibration is not None
-    found, expected = to_arrays(calibration), to_arrays(written.calibration)
+    assert expected_calibration is not None
+    found, expected = to_arrays(calibration), to_arrays(expected_calibration)
     assert [len(layer.mean) for layer in calibration.layers] == [2 * CHANNELS, 2]
     assert list(found) == list(expected)
     for name, array in expected.items():
@@ -88,7 +90,8 @@ def test_the_calibration_of_layers_and_inputs_is_read_as_it_was_written(bundle: 
 
 def test_a_calibration_of_the_layers_alone_is_refused_where_inputs_have_atoms(store: Store) -> None:
     """It is another bundle's: there would be no score of the input."""
-    bundle = store.publish(draft(ground=True, calibration=draft().calibration))
+    mixed = replace(observing(ground=True), calibration=observing().calibration)
+    bundle = store.publish(draft(observing=mixed))
 
     with pytest.raises(BundleError, match=rf"^{CALIBRATION_FILE}: "):
         bundle.calibration()
@@ -148,9 +151,21 @@ def test_a_copy_has_the_same_atoms(bundle: Bundle, tmp_path: Path) -> None:
     assert copy.manifest.files[ATOMS_FILE] == bundle.manifest.files[ATOMS_FILE]
 
 
-def test_a_copy_that_is_calibrated_anew_keeps_its_atoms(store: Store, bundle: Bundle) -> None:
-    """The calibration is of the shares that they give."""
-    copy = store.publish(BundleCopy(bundle=bundle, name="tiny", calibration=bundle.calibration()))
+def test_a_copy_that_is_observed_by_what_has_no_atoms_has_none(store: Store, bundle: Bundle) -> None:
+    """None of the file either, or its calibration could not be read."""
+    copy = store.publish(BundleCopy(bundle=bundle, name="tiny", observing=observing()))
+
+    assert ATOMS_FILE not in copy.manifest.files
+    assert not (copy.path / ATOMS_FILE).exists()
+    assert copy.atoms() == ()
+    assert copy.calibration() is not None
+
+
+def test_a_copy_gets_the_atoms_that_were_found_for_it(store: Store) -> None:
+    """As of a bundle that was exported without real rows, and then calibrated."""
+    bare = store.publish(draft(observing=uncalibrated()))
+
+    copy = store.publish(BundleCopy(bundle=bare, name="tiny", observing=observing(ground=True)))
 
     assert [one.input for one in copy.atoms()] == ["x"]
     assert copy.calibration() is not None

@@ -14,7 +14,7 @@ from models.errors import BundleError
 from models.layers import TapMap
 from models.taps import TapUnits
 from tests.damage import replace_arrays, replace_file
-from tests.drafts import draft
+from tests.drafts import draft, observed_by, uncalibrated
 
 
 def test_the_columns_are_the_layers_channels_in_the_units_of_their_taps(tmp_path: Path) -> None:
@@ -62,8 +62,7 @@ def test_the_observing_graph_is_the_model_and_then_its_probe(tmp_path: Path) -> 
 
     graph = Bundle.open(tmp_path).observing_graph()
 
-    assert written.probe is not None
-    assert graph == written.model + written.probe
+    assert graph == written.model + observed_by(written).probe
 
 
 def test_a_calibration_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -73,9 +72,10 @@ def test_a_calibration_is_read_as_it_was_written(tmp_path: Path) -> None:
 
     calibration = Bundle.open(tmp_path).calibration()
 
+    expected_calibration = observed_by(written).calibration
     assert calibration is not None
-    assert written.calibration is not None
-    found, expected = to_arrays(calibration), to_arrays(written.calibration)
+    assert expected_calibration is not None
+    found, expected = to_arrays(calibration), to_arrays(expected_calibration)
     assert list(found) == list(expected)
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array, strict=True)
@@ -83,7 +83,7 @@ def test_a_calibration_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_a_probe_may_come_without_a_calibration(tmp_path: Path) -> None:
     """Where there were no rows to hold out, layers are observed but not scored."""
-    draft(calibration=None).write(tmp_path, version=1)
+    draft(observing=uncalibrated()).write(tmp_path, version=1)
 
     bundle = Bundle.open(tmp_path)
 

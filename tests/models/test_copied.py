@@ -9,7 +9,7 @@ from models.copied import BundleCopy
 from models.errors import BundleError, StoreError
 from models.manifest import MANIFEST_FILE
 from models.store import Store
-from tests.drafts import draft
+from tests.drafts import draft, observing, uncalibrated
 
 
 @pytest.fixture
@@ -38,7 +38,9 @@ def test_a_new_calibration_takes_the_place_of_the_old_and_all_else_stays(tiny: S
     assert old is not None
     higher = replace(old, thresholds=old.thresholds + 1)
 
-    copy = tiny.publish_candidate(BundleCopy(bundle=bundle, name="tiny", calibration=higher))
+    changed = replace(observing(), calibration=higher)
+
+    copy = tiny.publish_candidate(BundleCopy(bundle=bundle, name="tiny", observing=changed))
 
     found = tiny.open("tiny", 2).calibration()
     assert found is not None
@@ -48,10 +50,10 @@ def test_a_new_calibration_takes_the_place_of_the_old_and_all_else_stays(tiny: S
     assert (copy.manifest.created >= bundle.manifest.created, tiny.pins("tiny")) == (True, (1,))
 
 
-def test_a_bundle_without_a_calibration_gets_one(store: Store, bundle: Bundle) -> None:
-    bare = store.publish(draft("bare", calibration=None))
+def test_a_bundle_without_a_calibration_gets_one(store: Store) -> None:
+    bare = store.publish(draft("bare", observing=uncalibrated()))
 
-    copy = store.publish(BundleCopy(bundle=bare, name="bare", calibration=bundle.calibration()))
+    copy = store.publish(BundleCopy(bundle=bare, name="bare", observing=observing()))
 
     assert contents(copy).keys() - contents(bare).keys() == {CALIBRATION_FILE}
 

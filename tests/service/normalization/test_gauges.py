@@ -13,7 +13,7 @@ from service.normalization import gauges
 from service.normalization.gauges import NormalizationCollector
 from service.normalization.history import History
 from service.normalization.watcher import Watcher
-from tests.drafts import draft
+from tests.drafts import draft, uncalibrated
 from tests.service.history.parts import until_true
 from tests.service.normalization.watching import publish_and_load, run_rows, watching
 from tests.service.observing import normal_rows
@@ -94,7 +94,7 @@ def test_without_a_calibration_there_are_distances_and_no_scores(
     watcher: Watcher, store: Store, run_threads: RunThreads
 ) -> None:
     """As of a network that was exported without real rows."""
-    served, bundle = publish_and_load(store, run_threads, draft(calibration=None))
+    served, bundle = publish_and_load(store, run_threads, draft(observing=uncalibrated()))
     watcher.follow(served, bundle)
     until_true(lambda: watcher.reason(served) is None)
     run_rows(served, normal_rows(64))

@@ -4,6 +4,7 @@ import logging
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from service.normalization.judgement import Judge
 from service.normalization.seen import ClosedWindow
 from service.normalization.shared_sights import SharedSights
 from service.normalization.watcher import Watcher
-from tests.drafts import draft
+from tests.drafts import draft, observing, uncalibrated
 from tests.service.history.parts import until_true
 from tests.service.normalization.watching import (
     DEVICE,
@@ -200,7 +201,7 @@ def test_a_version_without_normalization_layers_says_so(
 
 def test_a_bundle_without_a_probe_says_so(watcher: Watcher, store: Store, run_threads: RunThreads) -> None:
     """One that was made before there were probes is served as ever."""
-    served, bundle = publish_and_load(store, run_threads, draft(probe=None, calibration=None))
+    served, bundle = publish_and_load(store, run_threads, draft(observing=None))
 
     watcher.follow(served, bundle)
 
@@ -212,7 +213,7 @@ def test_without_a_calibration_rows_are_seen_and_not_judged(
     watcher: Watcher, recorded: Recorded, store: Store, run_threads: RunThreads
 ) -> None:
     """As of a network that was exported without real rows."""
-    served, bundle = publish_and_load(store, run_threads, draft(calibration=None))
+    served, bundle = publish_and_load(store, run_threads, draft(observing=uncalibrated()))
     observed(watcher, served, bundle)
 
     run_rows(served, normal_rows(64))
@@ -232,7 +233,7 @@ def test_a_probe_that_can_not_be_opened_keeps_nobody_from_answering(
     watcher: Watcher, store: Store, run_threads: RunThreads, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The log and the report say why nothing is observed; others are observed all the same."""
-    served, bundle = publish_and_load(store, run_threads, draft(probe=broken_probe()))
+    served, bundle = publish_and_load(store, run_threads, draft(observing=replace(observing(), probe=broken_probe())))
     another, whole = publish_and_load(store, run_threads, draft("another"))
 
     with caplog.at_level(logging.ERROR):

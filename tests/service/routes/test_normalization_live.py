@@ -18,7 +18,7 @@ def observing(store: Store) -> Iterator[Service]:
     """The service, observing every row of ``tiny``."""
     store.publish(draft())
     store.publish(draft("plain", layers=(), normalization=()))
-    store.publish(draft("old", probe=None, calibration=None))
+    store.publish(draft("old", observing=None))
     with in_process(store.root, **OBSERVE_ALL) as running:
         until_observed(running)
         yield running
