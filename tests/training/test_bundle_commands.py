@@ -9,7 +9,7 @@ import pytest
 
 from models.bundle import Bundle
 from models.store import Store
-from tests.drafts import draft, held_out
+from tests.drafts import draft, grounded, held_out
 from training.__main__ import main
 
 
@@ -75,6 +75,57 @@ def test_a_report_for_machines_holds_the_manifest_and_what_is_judged(
         "rate": 0.5,
         "score": calibration.thresholds[0, 0],
     }
+
+
+def test_a_report_tells_how_much_of_an_input_is_at_its_atoms(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = store.publish(draft(ground=True))
+    shares = (grounded(held_out()) == 0).mean(axis=1)
+
+    code = main(["report", str(bundle.path)])
+
+    assert code == 0
+    assert (
+        f"\ninput x: {shares.mean():.1%} of a row's values are at its atoms, with a deviation of {shares.std():.1%} "
+        "among rows (4 channels have one)\n"
+    ) in capsys.readouterr().out
+
+
+def test_a_report_of_a_bundle_without_atoms_has_no_line_of_inputs(
+    bundle: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["report", str(bundle.path)])
+
+    assert code == 0
+    assert "at its atoms" not in capsys.readouterr().out
+
+
+def test_a_report_for_machines_holds_the_atoms_of_inputs(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = store.publish(draft(ground=True))
+    (atoms,) = bundle.atoms()
+
+    code = main(["report", "--json", str(bundle.path)])
+
+    document = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert document["inputs"] == [
+        {
+            "name": "x",
+            "channels": [0, 1, 2, 3],
+            "values": [0.0, 0.0, 0.0, 0.0],
+            "share": atoms.share,
+            "variance": atoms.variance,
+        }
+    ]
+    assert [layer["name"] for layer in document["layers"]] == ["norm"]
+
+
+def test_a_report_for_machines_of_a_bundle_without_atoms_has_no_inputs(
+    bundle: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["report", "--json", str(bundle.path)])
+
+    assert code == 0
+    assert json.loads(capsys.readouterr().out)["inputs"] == []
 
 
 def test_calibrate_publishes_a_candidate_with_the_thresholds_that_it_prints(
