@@ -208,6 +208,26 @@ def test_what_is_computed_in_another_order_is_at_the_atom_still(computed: Any, g
     np.testing.assert_array_equal(near, pixels == ground)
 
 
+def test_a_ground_that_is_the_mean_is_an_atom_whatever_is_left_of_it() -> None:
+    """What is 0 but for rounding is of no size that a tolerance could be a share of."""
+    ground, mean = 51 / 255, 0.2
+    rows = black_ground(black=float(np.float32(ground) - np.float32(mean)) + 1.5e-8)
+
+    found = found_in(rows)
+
+    assert (abs(ground - mean - found.values) < found.tolerances).all()
+
+
+def test_a_value_far_larger_than_what_varies_about_it_is_an_atom_as_it_is_rounded() -> None:
+    """Float32 has no numbers between it and the next one."""
+    rows = black_ground()
+    large = (1e-3 * rows + 1000).astype(np.float32)
+
+    found = found_in(large)
+
+    assert (np.nextafter(np.float32(1000), np.float32(2000)) - found.values < found.tolerances).all()
+
+
 def test_of_several_inputs_each_has_its_own() -> None:
     """In their order, without those that have none."""
     records = [record(4, name="table"), record(2, name="noise"), record(*IMAGE)]
