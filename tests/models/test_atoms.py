@@ -195,14 +195,16 @@ def test_an_input_without_an_axis_of_channels_has_no_atoms(shape: tuple[int, ...
         ("image/tolerances", np.array([1e-5, 0.0, 1e-5])),
         ("image/tolerances", np.array([1e-5, -1e-5, 1e-5])),
         ("image/variance", np.array(-1e-9)),
+        ("image/share", np.array(-0.1)),
+        ("image/share", np.array(1.1)),
     ],
-    ids=["no tolerance", "negative tolerance", "negative variance"],
+    ids=["no tolerance", "negative tolerance", "negative variance", "negative share", "share above 1"],
 )
 def test_figures_that_nothing_can_have_are_refused(name: str, array: NDArray[Any]) -> None:
     """Nothing is nearer than 0 to an atom."""
     changed = arrays() | {name: array}
 
-    with pytest.raises(ValueError, match=r"^image: expected tolerances above 0 and no negative variance$"):
+    with pytest.raises(ValueError, match=r"^image: expected tolerances above 0, a share from 0 to 1"):
         atoms_from_arrays(changed, [record("image")])
 
 

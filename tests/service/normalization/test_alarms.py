@@ -46,7 +46,7 @@ def test_each_change_is_logged_once(served: ServedModel, window_of: WindowOf, ca
             "WARNING",
             "model tiny version 1: its data has moved, first at layer norm (score 7.2, threshold 5.0, over 40 rows)",
         ),
-        ("INFO", "model tiny version 1: its layers see what they saw in training again"),
+        ("INFO", "model tiny version 1: its data is as it was in training again"),
         (
             "WARNING",
             "model tiny version 1: its data has moved, first at layer norm (score 8.0, threshold 5.0, over 40 rows)",

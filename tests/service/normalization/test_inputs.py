@@ -372,8 +372,8 @@ def test_the_log_says_that_only_an_input_moved_and_that_it_is_over(
 
     figures = f"score {moved.judgement.score:.1f}, threshold {moved.judgement.threshold:.1f}, over {WINDOW} rows"
     assert [(record.levelname, record.message) for record in caplog.records] == [
-        ("WARNING", f"model tiny version 1: its data has moved, at no layer, but in its inputs ({figures})"),
-        ("INFO", "model tiny version 1: its layers see what they saw in training again"),
+        ("WARNING", f"model tiny version 1: its data has moved, at input x ({figures})"),
+        ("INFO", "model tiny version 1: its data is as it was in training again"),
     ]
 
 

@@ -13,7 +13,7 @@ from tests.service.observing import OBSERVE_ALL, normal_rows, report, send, unti
 from tests.service.running import Service, in_process
 
 HISTORY = "/v2/models/tiny/normalization/history?resolution=window"
-MOVED = "model tiny version 1: its data has moved, at no layer, but in its inputs (score "
+MOVED = "model tiny version 1: its data has moved, at input x (score "
 
 
 @pytest.fixture
