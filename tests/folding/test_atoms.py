@@ -162,14 +162,14 @@ def test_inputs_of_other_types_are_not_looked_at(datatype: Datatype, kind: type)
 @pytest.mark.parametrize(("datatype", "kind"), [("UINT8", np.uint8), ("INT64", np.int64)])
 def test_whole_numbers_are_at_an_atom_or_not(datatype: Datatype, kind: type) -> None:
     """As pixels that a network standardizes itself: the nearest that is not at it is 1 away."""
-    rows = np.random.default_rng(0).integers(1, 256, size=(ROWS, *IMAGE)).astype(kind)
+    rows: Rows = np.random.default_rng(0).integers(1, 256, size=(ROWS, *IMAGE)).astype(kind)
     rows[:, :, 3:] = 0
 
     (found,) = find_atoms([record(*IMAGE, datatype=datatype)], [rows])
 
     assert found.values.tolist() == [0.0, 0.0, 0.0]
-    assert (found.tolerances > 0).all() and (found.tolerances < 1).all()
-    assert found.share == (rows == 0).mean()
+    assert (found.tolerances < 1).all()
+    assert found.share == pytest.approx((rows == 0).mean(), rel=1e-12)
 
 
 def test_a_far_sentinel_leaves_values_as_near_as_they_are() -> None:
@@ -182,7 +182,7 @@ def test_a_far_sentinel_leaves_values_as_near_as_they_are() -> None:
     found = found_in(rows)
 
     assert found.values.tolist() == [0.0, 0.0, 0.0]
-    assert found.share == (rows == 0).mean()
+    assert found.share == pytest.approx((rows == 0).mean(), rel=1e-12)
 
 
 @pytest.mark.parametrize(

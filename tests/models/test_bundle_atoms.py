@@ -117,7 +117,10 @@ def with_array(name: str, array: NDArray[Any]) -> Callable[[Arrays], object]:
             with_array("x/channels", np.arange(1, 5)),
             "x/channels: expected some of 4, ascending from 0, got [1, 2, 3, 4]",
         ),
-        (with_array("x/variance", np.array(-1.0)), "x: expected tolerances above 0, a share from 0 to 1"),
+        (
+            with_array("x/variance", np.array(-1.0)),
+            "x: expected tolerances above 0, a share from 0 to 1, and no negative variance",
+        ),
     ],
     ids=["missing", "unknown", "shape", "NaN", "channels", "variance"],
 )
