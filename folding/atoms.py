@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from folding.calibration import FEWEST_ROWS
 from models.atoms import Atoms
 from models.manifest import TensorRecord
+from models.moments import Array
 
 LEAST_SHARE = 0.05
 """Of a channel's values, that are at its most frequent one: then that is an atom. Of the 256 values of 8 bits one
@@ -23,11 +24,22 @@ ROUNDING = 1e-6
 TOLERANCE = 1e-5
 """The same in shares of how far from it the other values of its channel are: an atom may be 0 but for rounding."""
 
+NEAR_OTHERS = 0.1
+"""Which of them: the quantile. All but these may stand for something missing, as far away as numbers go."""
+
 BETWEEN_WHOLE = 0.5
 """The same of whole numbers, of which none is nearer than 1."""
 
+LEAST_VARYING = 0.05
+"""Of the rows, whose share is not the usual one. Where hardly any differs, as of a flag that is seldom set, a window of
+unmoved rows has one or none, and nothing tells how far off that is."""
+
 MOST_VALUES = 2**22
-"""Of an input's rows, that are looked at: at even distances, where there are more."""
+"""Of an input's rows, that atoms are looked for in: of rows at even distances, where there are more."""
+
+LARGEST = float(np.finfo(np.float32).max)
+LARGEST_WHOLE = 2.0**24
+"""Of atoms: a probe compares in float32, which has every whole number up to this one."""
 
 FLOATS = ("FP16", "FP32", "FP64")
 WHOLE = ("UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64")
@@ -54,23 +66,21 @@ def _is_looked_at(record: TensorRecord) -> bool:
 
 def _atoms(record: TensorRecord, rows: NDArray[Any]) -> Atoms | None:
     count = min(len(rows), max(FEWEST_ROWS, MOST_VALUES // math.prod(rows.shape[1:])))
-    chosen = rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
-    values = chosen.astype(np.float64).reshape(count, rows.shape[1], -1)
-    by_channel = [_most_frequent(values[:, channel]) for channel in range(values.shape[1])]
-    channels = [channel for channel, (_, share) in enumerate(by_channel) if share >= LEAST_SHARE]
-    if not channels:
-        return None
-    atoms = np.array([by_channel[channel][0] for channel in channels])
-    taken = values[:, channels]
-    away = np.abs(taken - atoms[:, None])
+    values = _by_channel(rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)])
     whole = record.datatype in WHOLE
-    tolerances = np.array(
-        [BETWEEN_WHOLE if whole else _tolerance(away[:, place], atom) for place, atom in enumerate(atoms)]
-    )
-    shares = (away < tolerances[:, None]).mean(axis=(1, 2))
+    largest = LARGEST_WHOLE if whole else LARGEST
+    found = [(channel, *_most_frequent(values[:, channel])) for channel in range(values.shape[1])]
+    kept = [(channel, atom) for channel, atom, share in found if share >= LEAST_SHARE and abs(atom) <= largest]
+    if not kept:
+        return None
+    channels, atoms = np.array([channel for channel, _ in kept]), np.array([atom for _, atom in kept])
+    tolerances = np.array([BETWEEN_WHOLE if whole else _tolerance(values[:, channel], atom) for channel, atom in kept])
+    shares = np.concatenate([_shares(part, channels, atoms, tolerances) for part in _parts(rows)])
+    if np.unique(shares, return_counts=True)[1].max() > (1 - LEAST_VARYING) * len(shares):
+        return None
     return Atoms(
         input=record.name,
-        channels=np.array(channels, dtype=np.int64),
+        channels=channels,
         values=atoms,
         tolerances=tolerances,
         share=float(shares.mean()),
@@ -78,7 +88,24 @@ def _atoms(record: TensorRecord, rows: NDArray[Any]) -> Atoms | None:
     )
 
 
-def _most_frequent(values: NDArray[np.float64]) -> tuple[float, float]:
+def _by_channel(rows: NDArray[Any]) -> Array:
+    """Shape ``(rows, channels, positions)``."""
+    return rows.astype(np.float64).reshape(len(rows), rows.shape[1], -1)
+
+
+def _parts(rows: NDArray[Any]) -> list[NDArray[Any]]:
+    """All rows, as many at once as atoms are looked for in."""
+    at_once = max(1, MOST_VALUES // math.prod(rows.shape[1:]))
+    return [rows[start : start + at_once] for start in range(0, len(rows), at_once)]
+
+
+def _shares(rows: NDArray[Any], channels: NDArray[np.int64], atoms: Array, tolerances: Array) -> Array:
+    """Of each row, which share of its values is at the atoms."""
+    away = np.abs(_by_channel(rows)[:, channels] - atoms[:, None])
+    return np.asarray((away < tolerances[:, None]).mean(axis=(1, 2)))
+
+
+def _most_frequent(values: Array) -> tuple[float, float]:
     """The finite value that is there most often, and which share of all it is."""
     found, counts = np.unique(values[np.isfinite(values)], return_counts=True)
     if not found.size:
@@ -87,15 +114,9 @@ def _most_frequent(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(found[most]), float(counts[most] / values.size)
 
 
-def _tolerance(away: NDArray[np.float64], atom: float) -> float:
-    """What is nearer to an atom is at it.
-
-    Args:
-        away: How far from it the values of its channel are; a median of them, since figures that stand for missing ones
-            may be as far away as numbers go.
-        atom: It.
-    """
-    rounded = ROUNDING * abs(atom)
+def _tolerance(values: Array, atom: float) -> float:
+    """What is nearer to a channel's atom than this is at it."""
+    away, rounded = np.abs(values - atom), ROUNDING * abs(atom)
     others = away[np.isfinite(away) & (away > rounded)]
     # of a channel that is never anything else there are no others, and the atom may be 0
-    return max(rounded + (TOLERANCE * float(np.median(others)) if others.size else 0.0), TOLERANCE**2)
+    return max(rounded + (TOLERANCE * float(np.quantile(others, NEAR_OTHERS)) if others.size else 0.0), TOLERANCE**2)

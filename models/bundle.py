@@ -32,7 +32,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from models.atoms import Atoms, atoms_from_arrays, watched
+from models.atoms import Atoms, atoms_from_arrays
 from models.calibration import Calibration
 from models.calibration_arrays import from_arrays
 from models.datatypes import DATATYPES
@@ -142,9 +142,8 @@ class Bundle:
         Raises:
             BundleError: If an array is missing, of the wrong shape, or holds what it can't.
         """
-        if not self.manifest.layers:
-            return None
-        return Columns.of(self.manifest.layers, self.normalization(), self.tap_maps(), self.atoms())
+        layers = self.manifest.layers
+        return Columns.of(layers, self.normalization(), self.tap_maps(), self.atoms()) if layers else None
 
     def atoms(self) -> tuple[Atoms, ...]:
         """Of every input that has any, in the order of the inputs.
@@ -175,7 +174,9 @@ class Bundle:
             return None
         arrays = self._arrays(CALIBRATION_FILE)
         with _errors_of(CALIBRATION_FILE):
-            return from_arrays(arrays, [layer.channels for layer in watched(self.normalization(), self.atoms())])
+            return from_arrays(
+                arrays, [*(layer.channels for layer in self.manifest.layers), *(1 for _ in self.atoms())]
+            )
 
     def sample(self) -> Sample:
         """The real rows and their expected outputs.

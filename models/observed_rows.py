@@ -60,13 +60,13 @@ class Columns:
         slices: Of each layer, then of each input that has atoms.
         center: Of the taps' units, over all columns.
         scale: Of the taps' units, over all columns; NaN in those that can't be observed.
-        inputs: So many of the slices, the last ones, are of inputs.
+        num_inputs: So many of the slices, the last ones, are of inputs.
     """
 
     slices: tuple[slice, ...]
     center: Array
     scale: Array
-    inputs: int = 0
+    num_inputs: int = 0
 
     @classmethod
     def of(
@@ -87,7 +87,7 @@ class Columns:
             tuple(slice(start, stop) for start, stop in bounds),
             np.concatenate([unit.center for unit in units]),
             np.concatenate([unit.scale for unit in units]),
-            inputs=len(atoms),
+            num_inputs=len(atoms),
         )
 
     def __len__(self) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from models.bundle import Bundle
+from models.kept_statistics import KeptStatistics
 from service.inference.batch_rules import BatchRules
 from service.inference.batcher import Batcher
 from service.inference.devices import Device
@@ -49,8 +50,7 @@ class Loader:
             BundleError: If its arrays are damaged.
             EngineError: If its graph can't be loaded or fails its self-test.
         """
-        manifest, layers, sample = bundle.manifest, bundle.normalization(), bundle.sample()
-        moving_averages = bundle.moving_averages()
+        manifest, statistics, sample = bundle.manifest, KeptStatistics.of(bundle), bundle.sample()
         engine = self._open(bundle, sample.inputs)
         self_test(engine, sample)
         outputs = list(sample.outputs)
@@ -63,9 +63,7 @@ class Loader:
         observer = self.observer(manifest.name, str(manifest.version))
         rules = self._rules(pace, shares=shares, pads=on_gpu and shares)
         batcher = Batcher(engine.run_rows, rules, self.run_threads, observer)
-        return ServedModel(
-            manifest, layers, moving_averages, bundle.atoms(), engine=engine, batcher=batcher, observer=observer
-        )
+        return ServedModel(manifest, statistics, engine=engine, batcher=batcher, observer=observer)
 
     def _open(self, bundle: Bundle, rows: Mapping[str, NDArray[Any]]) -> Engine:
         """On the CPU first with one thread: a graph so small that it stays on the event loop is fastest with that."""

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from models.atoms import Atoms, watched
-from models.layers import NormalizationLayer
+from models.kept_statistics import KeptStatistics
 from models.manifest import Manifest
-from models.moving_average import MovingAverage
 from service.inference.batcher import Batcher, Run
 from service.inference.engine import Engine
 from service.inference.job import Job, Outcome
@@ -41,22 +39,20 @@ class ServedModel:
         engine: Runs its graph.
     """
 
-    def __init__(  # noqa: PLR0913  what a bundle holds, and what runs it
+    def __init__(
         self,
         manifest: Manifest,
-        layers: tuple[NormalizationLayer, ...],
-        moving_averages: Mapping[str, MovingAverage],
-        atoms: tuple[Atoms, ...],
+        statistics: KeptStatistics,
         *,
         engine: Engine,
         batcher: Batcher,
         observer: VersionObserver,
     ) -> None:
         self.manifest = manifest
-        self.layers = layers
-        self.atoms = atoms
-        self.watched = watched(layers, atoms)
-        self.moving_averages = moving_averages
+        self.layers = statistics.layers
+        self.atoms = statistics.atoms
+        self.watched = statistics.watched
+        self.moving_averages = statistics.moving_averages
         self.name = manifest.name
         self.version = str(manifest.version)
         self.device = engine.device

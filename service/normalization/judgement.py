@@ -17,12 +17,12 @@ class Judgement:
     Attributes:
         scores: Of each layer, in the manifest's order, then of each input that has atoms.
         threshold: What the largest of them is beyond in no more windows of unmoved data than the alarm rate.
-        inputs: So many of the scores are of inputs.
+        num_inputs: So many of the scores are of inputs.
     """
 
     scores: Sequence[float]
     threshold: float
-    inputs: int = 0
+    num_inputs: int = 0
 
     @property
     def score(self) -> float:
@@ -37,13 +37,13 @@ class Judgement:
     @property
     def first_layer(self) -> int | None:
         """Which layer is the first one beyond the threshold, in the order in which data meets them; None if none is."""
-        layers = self.scores[: len(self.scores) - self.inputs]
+        layers = self.scores[: len(self.scores) - self.num_inputs]
         return next((number for number, score in enumerate(layers) if score > self.threshold), None)
 
     @property
     def moved_inputs(self) -> list[int]:
         """Which of the inputs that have atoms are beyond the threshold."""
-        inputs = self.scores[len(self.scores) - self.inputs :]
+        inputs = self.scores[len(self.scores) - self.num_inputs :]
         return [number for number, score in enumerate(inputs) if score > self.threshold]
 
 
@@ -71,5 +71,5 @@ class Judge:
             return None
         scores = self.calibration.scores(moments, self.columns)
         return Judgement(
-            scores.tolist(), self.calibration.threshold(moments.rows, self.alarm_rate), self.columns.inputs
+            scores.tolist(), self.calibration.threshold(moments.rows, self.alarm_rate), self.columns.num_inputs
         )

@@ -56,7 +56,7 @@ class ObservedRun:
             return answers
         monitor.put(found[-len(PROBE_OUTPUTS) :], rows)
         if budget is not None:
-            budget.overhead.ran_observed(_padded(inputs), time.perf_counter() - started)
+            budget.overhead.ran_observed(_padded(inputs), time.perf_counter() - started, added=rows)
             monitor.share = budget.share
         return found[: -len(PROBE_OUTPUTS)]
 

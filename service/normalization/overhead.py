@@ -1,25 +1,35 @@
 """This module learns what observing a run costs from the runs that are served.
 
-What was measured when a version was loaded is of an idle machine, where a probe finds the caches and cores that under
-load it has to share. Which runs are observed is drawn by chance, so both kinds meet the same traffic and the same load,
-and an observed run is compared with what plain ones of as many rows take, of late, on the average.
+What was measured when a version was loaded is of graphs that nobody asked yet; under load a probe has to share caches
+and cores. Which runs are observed is drawn by chance, so both kinds meet the same traffic and the same load. An
+observed run is compared with what plain ones of as many rows take, and the median of many says what observing costs:
+now and then a run waits for what is none of its doing, and may take a hundred times as long.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
-
-FIRST_COUNTS = 32
-"""So many observed runs what was measured at load counts for."""
+from itertools import accumulate
+from statistics import median
 
 REMEMBERED = 256
-"""So many runs, of each kind, say how it is; what was before them fades."""
+"""So many observed runs say how it is; what was before them is forgotten."""
 
-FEWEST = 4
+PLAIN_REMEMBERED = 33
+"""So many plain runs of each size say what is usual."""
+
+FEWEST = 5
 """So many plain runs of a size it takes to compare with."""
 
-MOST_TIMES = 4
-"""A run counts for no more than so many usual plain ones: now and then one waits for what is none of its doing."""
+MEASURED_COUNTS = 16
+"""So many observed runs what was measured at load counts for, for as long as there are no more than ``REMEMBERED``."""
+
+LEAST = 0.5
+"""Of what was measured: it took the fastest of several runs, which load makes slower."""
+
+LEARN_EVERY = 16
+"""Observed runs: sorting what is remembered takes as long as a small network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,45 +50,51 @@ class Overhead:
 
     Args:
         measured: At load; what there is to go by until runs were served.
+
+    Attributes:
+        share: Of a plain run's time; an estimate.
     """
 
     def __init__(self, measured: MeasuredOverhead) -> None:
+        self.share = measured.share
         self._measured = measured
-        self._plain: dict[int, _Mean] = {}
-        self._expected = _Mean(FIRST_COUNTS)
-        self._taken = _Mean(FIRST_COUNTS)
+        self._plain: dict[int, deque[float]] = {}
+        self._observed: deque[_Comparison] = deque(maxlen=REMEMBERED)
+        self._count = 0
 
-    @property
-    def share(self) -> float:
-        """Of a plain run's time; below 0 where chance has it so."""
-        return self._taken.value / self._expected.value - 1 if self._expected.value else self._measured.share
+    def ran(self, size: int, seconds: float) -> None:
+        """Count a run of so many rows without the probe."""
+        self._plain.setdefault(size, deque(maxlen=PLAIN_REMEMBERED)).append(seconds)
 
-    def ran(self, rows: int, seconds: float) -> None:
-        """Count a run without the probe."""
-        usual = self._plain.setdefault(rows, _Mean())
-        usual.add(min(seconds, MOST_TIMES * usual.value) if usual.count >= FEWEST else seconds)
+    def ran_observed(self, size: int, seconds: float, *, added: int) -> None:
+        """Count a run of so many rows with it.
 
-    def ran_observed(self, rows: int, seconds: float) -> None:
-        """Count a run with it."""
-        usual = self._plain.get(rows)
-        if usual is None or usual.count < FEWEST:
+        Args:
+            size: Rows of the run, padding included.
+            seconds: That it took.
+            added: Rows of it that are added up.
+        """
+        plain = self._plain.get(size, ())
+        if len(plain) < FEWEST:
             return
-        if not self._expected.value:
-            self._expected.value = usual.value
-            self._taken.value = (1 + self._measured.share) * usual.value
-        self._expected.add(usual.value)
-        self._taken.add(min(seconds + rows * self._measured.adding_s, MOST_TIMES * usual.value))
+        usual = median(plain)
+        self._observed.append(_Comparison((seconds + added * self._measured.adding_s) / usual - 1, usual))
+        self._count += 1
+        if self._count % LEARN_EVERY == 0:
+            self.share = max(LEAST * self._measured.share, self._median())
+
+    def _median(self) -> float:
+        """What is in the middle of what observed runs took longer, each weighted by what it takes anyway."""
+        left = max(0, min(MEASURED_COUNTS, REMEMBERED - len(self._observed)))
+        weight = left * sum(one.usual for one in self._observed) / len(self._observed)
+        known = sorted([*self._observed, _Comparison(self._measured.share, weight)], key=lambda one: one.longer)
+        sums = list(accumulate(one.usual for one in known))
+        return next(one.longer for one, upto in zip(known, sums, strict=True) if upto >= sums[-1] / 2)
 
 
-class _Mean:
-    """A mean of late: of all values while they are few, then one in which old ones fade."""
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """How much longer an observed run took, as a share, and the seconds that a plain one usually takes."""
 
-    __slots__ = ("count", "value")
-
-    def __init__(self, count: int = 0) -> None:
-        self.count = count
-        self.value = 0.0
-
-    def add(self, value: float) -> None:
-        self.count = min(self.count + 1, REMEMBERED)
-        self.value += (value - self.value) / self.count
+    longer: float
+    usual: float

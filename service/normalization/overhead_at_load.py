@@ -27,12 +27,12 @@ Rows = Mapping[str, NDArray[Any]]
 def measure_overhead(
     plain: Engine, observing: Engine, columns: Columns, sample: Rows, outputs: Sequence[str], *, sizes: Sequence[int]
 ) -> MeasuredOverhead:
-    """What observing a run costs on a machine that does nothing else; the most of several sizes.
+    """What observing a run costs, of the fastest of several runs; the most of several sizes.
 
     Args:
         plain: The graph.
         observing: The same with its probe.
-        columns: Of its layers.
+        columns: Of its layers and inputs.
         sample: Rows, repeated as often as needed.
         outputs: Names of all outputs.
         sizes: Rows of the runs that are tried.

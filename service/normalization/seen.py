@@ -40,13 +40,20 @@ class Seen:
         """What two processes saw; of their windows the one that was closed last."""
         windows = [window for window in (self.window, other.window) if window is not None]
         return Seen(
-            share=max(self.share, other.share),
+            share=self._share_with(other),
             rows_seen=self.rows_seen + other.rows_seen,
             rows_dropped=self.rows_dropped + other.rows_dropped,
             total=self.total.merge(other.total),
             window=max(windows, key=lambda window: window.sight.until or 0.0, default=None),
             open=self.open.merge(other.open),
         )
+
+    def _share_with(self, other: Seen) -> float:
+        """Of the runs of both; each process learns its own."""
+        rows = self.rows_seen + other.rows_seen
+        if not rows:
+            return max(self.share, other.share)
+        return (self.share * self.rows_seen + other.share * other.rows_seen) / rows
 
     @property
     def shown(self) -> ClosedWindow:

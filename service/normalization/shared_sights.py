@@ -102,7 +102,7 @@ def _pack(version: Version, seen: Seen, stamp: int, prefix: str, arrays: dict[st
             }
             for name, sight in sights.items()
         },
-        "judgement": None if judgement is None else [list(judgement.scores), judgement.threshold, judgement.inputs],
+        "judgement": None if judgement is None else [list(judgement.scores), judgement.threshold, judgement.num_inputs],
     }
 
 

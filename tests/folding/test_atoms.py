@@ -127,15 +127,26 @@ def test_what_is_there_in_a_twentieth_of_a_channel_is_an_atom(count: int, is_one
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -1e6])
-def test_a_channel_that_is_never_anything_else_is_at_its_atom_always(value: float) -> None:
+def test_a_channel_that_is_never_anything_else_has_its_atom_beside_others(value: float) -> None:
     """Its tolerance is above 0 although it does not vary."""
-    rows = continuous(ROWS, 2)
+    rows = table()
     rows[:, 1] = value
 
     found = found_in(rows)
 
-    assert (found.channels.tolist(), found.share, found.variance) == ([1], 1.0, 0.0)
+    assert (found.channels.tolist(), found.values.tolist()) == ([0, 1, 2], [-1.0, pytest.approx(value), 99.0])
     assert (found.tolerances > 0).all()
+
+
+@pytest.mark.parametrize(("odd", "is_watched"), [(0, False), (4, False), (5, True)])
+def test_an_input_whose_rows_hardly_differ_is_not_watched(odd: int, is_watched: bool) -> None:
+    """One more flag that is seldom set would be as far off as anything, and as likely as not."""
+    rows = np.zeros((ROWS, 3), np.float32)
+    rows[:odd, 0] = 1
+
+    found = find_atoms([record(3)], [rows])
+
+    assert bool(found) == is_watched
 
 
 @pytest.mark.parametrize(("count", "found"), [(0, 0), (1, 0), (FEWEST_ROWS - 1, 0), (FEWEST_ROWS, 1)])
@@ -163,7 +174,7 @@ def test_inputs_of_other_types_are_not_looked_at(datatype: Datatype, kind: type)
 def test_whole_numbers_are_at_an_atom_or_not(datatype: Datatype, kind: type) -> None:
     """As pixels that a network standardizes itself: the nearest that is not at it is 1 away."""
     rows: Rows = np.random.default_rng(0).integers(1, 256, size=(ROWS, *IMAGE)).astype(kind)
-    rows[:, :, 3:] = 0
+    rows[black_ground() == 0] = 0
 
     (found,) = find_atoms([record(*IMAGE, datatype=datatype)], [rows])
 
@@ -261,15 +272,41 @@ def test_of_several_inputs_each_has_its_own() -> None:
     assert [(one.input, set(one.values.tolist())) for one in found] == [("table", {-1.0, 99.0}), ("image", {-0.5})]
 
 
-def test_further_rows_than_memory_is_meant_for_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those at even distances tell as much, also where rows come class by class."""
+def test_atoms_are_looked_for_in_some_rows_and_their_share_is_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of rows at even distances, as rows may come class by class."""
     rows = black_ground(159)
-    expected = found_in(rows[::2])
+    rows[1::2] = np.where(rows[1::2] == 0, np.float32(0.5), rows[1::2])
     monkeypatch.setattr(looking, "MOST_VALUES", 80 * rows[0].size)
 
     found = found_in(rows)
 
-    assert (found.share, found.variance) == (expected.share, expected.variance)
+    shares = (rows == 0).mean(axis=(1, 2, 3))
+    assert found.values.tolist() == [0.0, 0.0, 0.0]
+    np.testing.assert_allclose((found.share, found.variance), (shares.mean(), shares.var()), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("datatype", "kind", "value"), [("INT64", np.int64, 2**24 + 1), ("FP64", np.float64, 1e300)])
+def test_what_a_probe_can_not_compare_is_no_atom(datatype: Datatype, kind: type, value: float) -> None:
+    """It compares in float32."""
+    rows: Rows = np.random.default_rng(0).integers(1, 1000, size=(ROWS, 4)).astype(kind)
+    rows[::2] = value
+
+    found = find_atoms([record(4, datatype=datatype)], [rows])
+
+    assert found == ()
+
+
+def test_sentinels_may_be_most_of_what_is_not_at_the_atom() -> None:
+    """Those that are nearest to it say what near is."""
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(1000, 3)).astype(np.float32)
+    kind = random.uniform(size=rows.shape)
+    rows[kind < 0.4] = 0
+    rows[kind > 0.65] = -999999
+
+    found = found_in(rows)
+
+    assert found.share == pytest.approx((rows == 0).mean(), rel=1e-12)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

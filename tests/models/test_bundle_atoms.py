@@ -61,7 +61,7 @@ def test_an_input_that_has_atoms_is_one_more_column(bundle: Bundle, store: Store
     assert before is not None
     assert columns is not None
     assert columns.slices == (*before.slices, slice(CHANNELS, CHANNELS + 1))
-    assert (len(columns), columns.inputs, before.inputs) == (CHANNELS + 1, 1, 0)
+    assert (len(columns), columns.num_inputs, before.num_inputs) == (CHANNELS + 1, 1, 0)
 
 
 def test_its_column_is_in_deviations_of_the_share(bundle: Bundle) -> None:

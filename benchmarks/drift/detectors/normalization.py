@@ -35,7 +35,7 @@ class NormalizationLayers:
         columns = bundle.columns()
         assert columns is not None, "the network has normalization layers"
         self._columns = columns
-        self._scored = len(columns.slices) - (columns.inputs if layers_alone else 0)
+        self._scored = len(columns.slices) - (columns.num_inputs if layers_alone else 0)
         self._model, self._probe = ((bundle.path / name).read_bytes() for name in (MODEL_FILE, PROBE_FILE))
         calibration = calibrate(columns, [self._observe(reference)], seed=0)
         assert calibration is not None, "the reference has rows enough"

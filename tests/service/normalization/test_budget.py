@@ -22,7 +22,7 @@ def test_the_share_follows_what_is_learned() -> None:
 
     for _ in range(2000):
         budget.overhead.ran(1, 0.001)
-        budget.overhead.ran_observed(1, 0.0014)
+        budget.overhead.ran_observed(1, 0.0014, added=1)
 
     assert (before, budget.share) == pytest.approx((0.1, 0.05), rel=0.01)
 

@@ -105,7 +105,7 @@ def test_all_that_is_watched_is_the_layers_and_then_the_inputs(served: ServedMod
 
 def test_the_first_layer_is_no_input() -> None:
     """Inputs are judged behind the layers."""
-    judgement = Judgement([0.5, 1.0, 9.0, 8.0], threshold=5.0, inputs=2)
+    judgement = Judgement([0.5, 1.0, 9.0, 8.0], threshold=5.0, num_inputs=2)
 
     found = (judgement.score, judgement.alarm, judgement.first_layer)
 
@@ -114,7 +114,7 @@ def test_the_first_layer_is_no_input() -> None:
 
 def test_the_first_layer_is_named_where_inputs_moved_too() -> None:
     """Also where an input is further off."""
-    judgement = Judgement([0.5, 6.0, 9.0], threshold=5.0, inputs=1)
+    judgement = Judgement([0.5, 6.0, 9.0], threshold=5.0, num_inputs=1)
 
     first = judgement.first_layer
 
@@ -130,7 +130,7 @@ def test_a_ground_that_is_left_by_little_alarms_by_the_input_alone(bundle: Bundl
     assert judgement is not None
     layer, of_input = judgement.scores
     assert layer < judgement.threshold < of_input
-    assert (judgement.alarm, judgement.first_layer, judgement.inputs) == (True, None, 1)
+    assert (judgement.alarm, judgement.first_layer, judgement.num_inputs) == (True, None, 1)
 
 
 def test_rows_like_the_held_out_ones_raise_no_alarm(bundle: Bundle) -> None:
@@ -402,7 +402,7 @@ def test_what_another_process_judged_is_of_as_many_inputs_there(bundle: Bundle, 
     assert found.window is not None
     assert found.window.judgement == window.judgement
     assert found.window.judgement is not None
-    assert (found.window.judgement.inputs, found.window.judgement.first_layer) == (1, None)
+    assert (found.window.judgement.num_inputs, found.window.judgement.first_layer) == (1, None)
 
 
 def test_windows_that_are_recorded_judge_the_input(watcher: Watcher, served: ServedModel, recorded: Recorded) -> None:
@@ -414,4 +414,4 @@ def test_windows_that_are_recorded_judge_the_input(watcher: Watcher, served: Ser
     judgement = recorded.windows[0][1].judgement
     assert watcher.reason(served) is None
     assert judgement is not None
-    assert (len(judgement.scores), judgement.inputs, judgement.alarm) == (2, 1, True)
+    assert (len(judgement.scores), judgement.num_inputs, judgement.alarm) == (2, 1, True)
