@@ -53,7 +53,7 @@ def calibrate(columns: Columns, observed: Sequence[ObservedRows], *, seed: int) 
     """The calibration that held-out rows give; None where they are too few.
 
     Args:
-        columns: Of the layers.
+        columns: Of the layers and inputs.
         observed: What the probe told of the rows, none of which the network was fitted to.
         seed: Of the windows.
     """

@@ -20,7 +20,7 @@ def observe(graph: bytes, probe: bytes, columns: Columns, rows: Sequence[NDArray
     Args:
         graph: The folded graph.
         probe: As ``make_probe`` made it.
-        columns: Of its layers.
+        columns: Of its layers and inputs.
         rows: One array an input, ``(rows, ...)``.
 
     Raises:

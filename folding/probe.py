@@ -15,8 +15,8 @@ observing graph, over the same weights, with no library needed to put them toget
 
 ONNX Runtime runs nodes from the outputs back: of what an operator takes, it first computes what the last of the nodes
 gives. So nodes of the first layer come last, all figures meet in one operator, and each is taken while what it is taken
-of is still in the caches: of ResNet-18 that costs 10 % of a plain run, where it is 17 to 20 % after the whole graph.
-(After it they are taken where a graph ends in an image, which the runtime then has to lay out anew.)
+of is still in the caches. Of ResNet-18 that costs about half of what it does after the whole graph, which is where they
+are taken of a graph that ends in an image, since the runtime then has to lay that out anew.
 
 Where the first axis of a tap is not the batch, as behind a reshape of ``(rows, steps, channels)`` to ``(rows * steps,
 channels)``, its figures are of the whole batch, told for every row of it: means and mean squares over rows come out

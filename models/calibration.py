@@ -78,7 +78,7 @@ class Calibration:
 
     Attributes:
         rows: Held-out rows behind it.
-        layers: In the manifest's order.
+        layers: In the manifest's order, then the inputs that have atoms, each a layer of one channel.
         sizes: Rows of the windows that were drawn, ascending.
         expected: Mean of the cube root of each layer's T2, shape ``(sizes, layers)``.
         spread: Its standard deviation, the same shape.
@@ -108,7 +108,7 @@ class Calibration:
         return self.sizes[0] <= rows <= self.most_rows
 
     def scores(self, moments: StackedMoments, columns: Columns) -> Array:
-        """Each layer's score, shape ``(layers,)``; about 0 with deviation 1 where nothing has moved.
+        """The score of each layer, then input, shape ``(layers,)``; about 0 with deviation 1 where nothing has moved.
 
         Args:
             moments: Of as many rows as can be scored.

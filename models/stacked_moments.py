@@ -1,4 +1,4 @@
-"""This module keeps moments of the channels of all normalization layers at once, and merges them exactly.
+"""This module keeps moments of all that is observed at once, layers and inputs, and merges them exactly.
 
 It does for columns (``observed_rows.py``) what ``moments.py`` does for one layer. Of a row with mean ``m_i`` and
 variance ``v_i`` over ``k`` values each, and the mean ``m`` over all rows,

@@ -35,7 +35,7 @@ OPEN_CONNECTIONS = 64
 SESSION = "session.run"
 SESSION_SETUP = "ONNX Runtime alone, in a process without a server"
 
-ROUNDS_A_START = 3
+ROUNDS_A_START = 4
 """Rounds of ``measure_close`` that are measured with the same processes."""
 
 Keep = Callable[[str, str, str, int, Mapping[str, float]], None]
@@ -113,16 +113,21 @@ def measure_close(plan: Plan, keep: Keep, *, rounds: int, threads: int) -> None:
     Raises:
         ContenderError: If a server does not start, answers wrong, or fails under load.
     """
-    for start in range(0, rounds, ROUNDS_A_START):
+    for numbers in rounds_by_start(rounds):
         with contextlib.ExitStack() as servers:
             ports = [servers.enter_context(serving(each, plan.network, threads=threads)) for each in plan.contenders]
             turns = [
                 (each, servers.enter_context(_loads(plan, each, port)))
                 for each, port in zip(plan.contenders, ports, strict=True)
             ]
-            for number in range(start, min(start + ROUNDS_A_START, rounds)):
+            for number in numbers:
                 first = number % len(turns)
                 _measure_turns(plan, turns[first:] + turns[:first], keep, number)
+
+
+def rounds_by_start(rounds: int) -> list[range]:
+    """The numbers of the rounds, together those of the same processes."""
+    return [range(first, min(first + ROUNDS_A_START, rounds)) for first in range(0, rounds, ROUNDS_A_START)]
 
 
 def _measure_turns(plan: Plan, turns: Sequence[tuple[Contender, Mapping[str, Load]]], keep: Keep, number: int) -> None:
