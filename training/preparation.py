@@ -17,7 +17,7 @@ from training.data.batches import ValueBatches, pass_rows
 from training.errors import RecipeError
 from training.initialization import start_blocks_at_zero
 from training.insert import normalize
-from training.networks import build_network
+from training.loading import load_network
 from training.population import order_of_use
 from training.recipe import Recipe
 from training.standardization import standardize
@@ -34,7 +34,7 @@ def prepare(recipe: Recipe, data: Splits[LabelledRows]) -> tuple[nn.Module, Stan
         StatisticsError: If it uses a normalization layer twice in a pass.
     """
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
-    network = build_network(recipe.network, recipe.arguments).train()
+    network = load_network(recipe.network, recipe.arguments).train()
     if recipe.zero_last_gamma:
         start_blocks_at_zero(network, recipe.network)
     rows = data.train.read(torch.arange(2))

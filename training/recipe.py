@@ -25,7 +25,7 @@ class Recipe(BaseModel):
 
     Attributes:
         name: The model that the result is published as.
-        network: A name of ``training.networks``, built with ``arguments``.
+        network: A name of ``training.networks``, or a factory, ``package.module:factory``, built with ``arguments``.
         normalize: Changes of where the network normalizes, made in their order before the fit; nothing can be frozen,
             since no layer has statistics yet.
         data: A format of ``training.data`` and where the data is, by the fields of that format; its name alone where it

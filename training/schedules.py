@@ -37,17 +37,22 @@ def make_schedule(optimizer: Optimizer, recipe: Recipe, *, steps: int) -> LRSche
 
 
 def check_schedule(recipe: Recipe) -> None:
-    """Refuse a warm-up or a momentum that the schedule has no place for.
+    """Refuse a warm-up or a momentum that the schedule, or the optimizer, has no place for.
 
     Raises:
-        RecipeError: If the schedule warms up or sets the momentum by itself, or nothing of the fit is left behind the
-            warm-up.
+        RecipeError: If the schedule warms up or sets the momentum by itself, the optimizer has none to be set, or
+            nothing of the fit is left behind the warm-up.
     """
     momentum = Recipe.model_fields["momentum"].default
     if recipe.schedule == "one-cycle" and recipe.momentum != momentum:
         raise RecipeError(
             f"momentum: expected {momentum:g}, its default, with one-cycle, which runs it between 0.95 and 0.85 by "
             f"itself, got {recipe.momentum:g}"
+        )
+    if recipe.optimizer != "sgd" and recipe.momentum != momentum:
+        raise RecipeError(
+            f"momentum: expected {momentum:g}, its default, with {recipe.optimizer}, which has moments of its own, got "
+            f"{recipe.momentum:g}"
         )
     if recipe.schedule == "one-cycle" and recipe.warmup_epochs:
         raise RecipeError(

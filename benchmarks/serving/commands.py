@@ -90,16 +90,16 @@ def _observe(options: Options, keep: Keep) -> None:
         network=demo() if options.quick else built("cnn"),
         contenders=contenders,
         connections={"binary": options.connections},
-        seconds=options.load_s(1.2),
+        seconds=options.load_s(0.25),
     )
     large = Plan(
         network=built("resnet18"),
         contenders=contenders,
         connections={"binary": (1, 4)},
-        seconds=options.load_s(3.0),
+        seconds=options.load_s(0.75),
     )
     for plan in [small] if options.quick else [small, large]:
-        rounds.measure_close(plan, keep, rounds=options.num_rounds(12), threads=options.threads)
+        rounds.measure_close(plan, keep, rounds=options.num_rounds(120), threads=options.threads)
 
 
 def _decode(options: Options, keep: Keep) -> None:

@@ -103,6 +103,44 @@ async def apply(load: Load) -> Outcome:
         await run.close()
 
 
+class ClosedLoad:
+    """A closed load that is applied turn by turn, over the same connections.
+
+    Args:
+        load: Of each turn; it has no rate.
+    """
+
+    def __init__(self, load: Load) -> None:
+        assert load.rate is None
+        self._run = _Run(load)
+
+    async def connect(self) -> None:
+        """Open every connection.
+
+        Raises:
+            OSError: If the server can't be connected to.
+        """
+        await self._run.connect()
+
+    async def turn(self) -> Outcome:
+        """Apply it once more; no request is under way afterwards.
+
+        Raises:
+            AnswerError: If no answer came while they were counted.
+        """
+        self._run.begin_anew()
+        gc.disable()
+        try:
+            await self._run.closed()
+            return self._run.outcome()
+        finally:
+            gc.enable()
+
+    async def close(self) -> None:
+        """End every connection."""
+        await self._run.close()
+
+
 class _Run:
     """One load being applied."""
 
@@ -137,6 +175,12 @@ class _Run:
         while self._free:
             self._send(self._free.popleft(), now)
         await self._until_the_last_answer()
+
+    def begin_anew(self) -> None:
+        """Count from the beginning; only when nothing is under way."""
+        self._latencies, self._errors = [], 0
+        self._all_due = False
+        self._ended = asyncio.Event()
 
     async def open(self, rate: float) -> None:
         """Send at a constant rate."""

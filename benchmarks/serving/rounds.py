@@ -3,9 +3,9 @@
 At any moment one load generator asks one server. ``measure`` starts a server for its turn, and the others are not
 there: what slows the machine for a while slows one round of a contender, and the median of the rounds is of the
 machine as it mostly was. ``measure_close`` is for contenders that differ by little: all servers are there, and those
-that are compared have their turns within seconds of each other, so that a speed that drifts over minutes moves no
-ratio. They are started anew every few rounds, since of two servers alike one is faster for as long as it lives, by some
-hundredths: where a process finds its memory is chance.
+that are compared have turns of less than a second, so that a speed that drifts moves no ratio. They are started anew
+every so many rounds, since of two servers alike one is faster for as long as it lives, by some hundredths: where a
+process finds its memory is chance.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from benchmarks.serving.forms import Form
 from benchmarks.serving.load import Load, Outcome
 from benchmarks.serving.networks import ROOT, Network
 from benchmarks.serving.session import SessionTimes
+from benchmarks.serving.turns import LOADS, OUTCOMES
 
 CONNECTIONS = (1, 16, 64)
 SHARES = (0.25, 0.5, 0.75)
@@ -35,7 +36,7 @@ OPEN_CONNECTIONS = 64
 SESSION = "session.run"
 SESSION_SETUP = "ONNX Runtime alone, in a process without a server"
 
-ROUNDS_A_START = 4
+ROUNDS_A_START = 20
 """Rounds of ``measure_close`` that are measured with the same processes."""
 
 Keep = Callable[[str, str, str, int, Mapping[str, float]], None]
@@ -116,26 +117,22 @@ def measure_close(plan: Plan, keep: Keep, *, rounds: int, threads: int) -> None:
     for numbers in rounds_by_start(rounds):
         with contextlib.ExitStack() as servers:
             ports = [servers.enter_context(serving(each, plan.network, threads=threads)) for each in plan.contenders]
-            turns = [
-                (each, servers.enter_context(_loads(plan, each, port)))
+            loads = [
+                servers.enter_context(_loads(plan, each, port))
                 for each, port in zip(plan.contenders, ports, strict=True)
             ]
-            for number in numbers:
-                first = number % len(turns)
-                _measure_turns(plan, turns[first:] + turns[:first], keep, number)
+            for encoding, connections in _closed_cases(plan):
+                case = closed_case(plan.network.name, encoding, connections)
+                together = [load[encoding].model_copy(update={"connections": connections}) for load in loads]
+                for number, outcomes in zip(numbers, apply_in_turn(together, len(numbers)), strict=True):
+                    for contender, outcome in zip(plan.contenders, outcomes, strict=True):
+                        _expect_no_errors(outcome, contender.name)
+                        keep(case, contender.name, contender.setup, number, outcome.model_dump())
 
 
 def rounds_by_start(rounds: int) -> list[range]:
     """The numbers of the rounds, together those of the same processes."""
     return [range(first, min(first + ROUNDS_A_START, rounds)) for first in range(0, rounds, ROUNDS_A_START)]
-
-
-def _measure_turns(plan: Plan, turns: Sequence[tuple[Contender, Mapping[str, Load]]], keep: Keep, number: int) -> None:
-    for encoding, connections in _closed_cases(plan):
-        for contender, load in turns:
-            outcome = _apply_closed(load[encoding], connections, contender.name)
-            case = closed_case(plan.network.name, encoding, connections)
-            keep(case, contender.name, contender.setup, number, outcome.model_dump())
 
 
 def _closed_cases(plan: Plan) -> Iterator[tuple[str, int]]:
@@ -191,9 +188,23 @@ def apply(load: Load, name: str) -> Outcome:
         ContenderError: If any request was not answered with status 200.
     """
     outcome = Outcome.model_validate_json(_python(["-m", "benchmarks.serving.load"], load.model_dump_json()))
-    if outcome.errors:
-        raise ContenderError(f"{name}: expected no errors under load, got {outcome.errors} ({load})")
+    _expect_no_errors(outcome, f"{name} ({load})")
     return outcome
+
+
+def apply_in_turn(loads: Sequence[Load], rounds: int) -> list[list[Outcome]]:
+    """Apply closed loads in short turns, by one process; of each round the outcome of each load.
+
+    Raises:
+        ContenderError: If a server can't be asked.
+    """
+    text = LOADS.dump_json(tuple(loads)).decode()
+    return OUTCOMES.validate_json(_python(["-m", "benchmarks.serving.turns", "--rounds", str(rounds)], text))
+
+
+def _expect_no_errors(outcome: Outcome, name: str) -> None:
+    if outcome.errors:
+        raise ContenderError(f"{name}: expected no errors under load, got {outcome.errors}")
 
 
 def _written(start: Path, form: Form, network: Network) -> tuple[Path, ...]:

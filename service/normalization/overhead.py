@@ -3,7 +3,8 @@
 What was measured when a version was loaded is of graphs that nobody asked yet; under load a probe has to share caches
 and cores. Which runs are observed is drawn by chance, so both kinds meet the same traffic and the same load. An
 observed run is compared with what plain ones of as many rows take, and the median of many says what observing costs:
-now and then a run waits for what is none of its doing, and may take a hundred times as long.
+now and then a run waits for what is none of its doing, and may take a hundred times as long. The plain run behind an
+observed one finds the caches full of the other graph; what it takes longer for that is counted with it.
 """
 
 from __future__ import annotations
@@ -60,11 +61,17 @@ class Overhead:
         self._measured = measured
         self._plain: dict[int, deque[float]] = {}
         self._observed: deque[_Comparison] = deque(maxlen=REMEMBERED)
+        self._behind: deque[float] = deque(maxlen=REMEMBERED)
+        self._last_usual: float | None = None
         self._count = 0
 
     def ran(self, size: int, seconds: float) -> None:
         """Count a run of so many rows without the probe."""
-        self._plain.setdefault(size, deque(maxlen=PLAIN_REMEMBERED)).append(seconds)
+        plain = self._plain.setdefault(size, deque(maxlen=PLAIN_REMEMBERED))
+        if self._last_usual is not None and len(plain) >= FEWEST:
+            self._behind.append((seconds - median(plain)) / self._last_usual)
+        self._last_usual = None
+        plain.append(seconds)
 
     def ran_observed(self, size: int, seconds: float, *, added: int) -> None:
         """Count a run of so many rows with it.
@@ -77,11 +84,12 @@ class Overhead:
         plain = self._plain.get(size, ())
         if len(plain) < FEWEST:
             return
-        usual = median(plain)
+        self._last_usual = usual = median(plain)
         self._observed.append(_Comparison((seconds + added * self._measured.adding_s) / usual - 1, usual))
         self._count += 1
         if self._count % LEARN_EVERY == 0:
-            self.share = max(LEAST * self._measured.share, self._median())
+            found = self._median() + (median(self._behind) if self._behind else 0.0)
+            self.share = max(LEAST * self._measured.share, found)
 
     def _median(self) -> float:
         """What is in the middle of what observed runs took longer, each weighted by what it takes anyway."""

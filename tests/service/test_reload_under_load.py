@@ -38,7 +38,7 @@ def server(store: Store, tmp_path: Path) -> Iterator[Server]:
         yield running
 
 
-def ask(server: Server, over: threading.Event) -> list[tuple[int, str, NDArray[np.float32]]]:
+def ask(server: Server, begun: threading.Event, over: threading.Event) -> list[tuple[int, str, NDArray[np.float32]]]:
     """Status, version and logits of every answer."""
     answers: list[tuple[int, str, NDArray[np.float32]]] = []
     with httpx.Client(base_url=server.url) as client:
@@ -48,16 +48,18 @@ def ask(server: Server, over: threading.Event) -> list[tuple[int, str, NDArray[n
             document = response.json()
             logits = np.array(document["outputs"][0]["data"], np.float32).reshape(len(ROWS), -1)
             answers.append((response.status_code, document["model_version"], logits))
+            begun.set()
     return answers
 
 
 def test_a_thousand_requests_over_twenty_versions_are_each_answered_by_a_whole_one(
     server: Server, store: Store
 ) -> None:
-    over = threading.Event()
+    begun, over = threading.Event(), threading.Event()
 
     with ThreadPoolExecutor(CLIENTS) as threads, httpx.Client(base_url=server.url) as client:
-        asking = [threads.submit(ask, server, over) for _ in range(CLIENTS)]
+        asking = [threads.submit(ask, server, begun, over) for _ in range(CLIENTS)]
+        assert begun.wait(60)
         for version in range(2, CHANGES + 2):
             store.publish(draft(bias=10.0 * version))
             while client.get("/v2/models/tiny").json()["versions"] != [str(version)]:

@@ -83,6 +83,10 @@ def test_a_fit_of_one_step_has_a_rate(schedule: str) -> None:
             "momentum: expected 0.9, its default, with one-cycle, which runs it between 0.95 and 0.85 by itself, "
             "got 0.5",
         ),
+        (
+            {"optimizer": "adamw", "momentum": 0.5, "schedule": "constant"},
+            "momentum: expected 0.9, its default, with adamw, which has moments of its own, got 0.5",
+        ),
     ],
 )
 def test_what_the_schedule_has_no_place_for_is_refused(changes: dict[str, object], problem: str) -> None:

@@ -119,6 +119,18 @@ def test_adding_up_is_counted() -> None:
     assert learning.share == pytest.approx(0.4)
 
 
+def test_what_the_next_run_takes_longer_is_counted() -> None:
+    """It finds the caches full of another graph; what is usual is that of the runs behind it."""
+    learning = overhead(0.3)
+
+    for _ in range(200):
+        for seconds in (1.1, 1.0, 1.0, 1.0):
+            learning.ran(1, seconds)
+        learning.ran_observed(1, 1.5, added=1)
+
+    assert learning.share == pytest.approx(0.6)
+
+
 def test_sizes_of_which_there_were_hardly_plain_runs_tell_nothing() -> None:
     """What is usual is not known."""
     learning = overhead(0.3)
