@@ -9,6 +9,7 @@ from benchmarks.serving.contenders import OURS
 from benchmarks.serving.medians import Median
 from benchmarks.serving.observed import BY_BUDGET, EVERY_ROW, OFF
 from benchmarks.serving.results import Comparison, Figure, Results
+from benchmarks.serving.rounds import ROUNDS_A_START
 from benchmarks.serving.targets import RATE, Verdict, fastest, floors, judge, session_figure
 
 TITLE = """# Serving, measured
@@ -106,7 +107,7 @@ def _observe(run: Comparison) -> str:
     for case in run.cases:
         off, *observed = (Figure(case, each.name, RATE) for each in (OFF, BY_BUDGET, EVERY_ROW))
         row = [case.split()[0], _last(case), _rate(run.median(off))]
-        row += [str(Median.of(run.ratios(figure, off))) for figure in observed]
+        row += [str(Median.of(run.ratios_by_start(figure, off, ROUNDS_A_START))) for figure in observed]
         rows.append([*row, *(_latencies(run, case, each.name) for each in (OFF, BY_BUDGET, EVERY_ROW))])
     return table(header, rows)
 

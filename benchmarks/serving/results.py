@@ -145,6 +145,15 @@ class Comparison:
         values, others = self._values(figure), self._values(over)
         return [value / others[number] for number, value in values.items()]
 
+    def ratios_by_start(self, figure: Figure, over: Figure, rounds: int) -> list[float]:
+        """The median of one figure over another in the rounds of each start, of which there are so many to a start."""
+        values, others = self._values(figure), self._values(over)
+        starts = sorted({number // rounds for number in values})
+        return [
+            statistics.median(value / others[number] for number, value in values.items() if number // rounds == start)
+            for start in starts
+        ]
+
     def difference(self, figure: Figure, less: Figure) -> float:
         """The median of one figure less another."""
         values, others = self._values(figure), self._values(less)

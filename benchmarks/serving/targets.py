@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.serving import decoding, starting
 from benchmarks.serving.contenders import FLOOR, OURS, Contender
+from benchmarks.serving.medians import Median
 from benchmarks.serving.observed import BY_BUDGET, EVERY_ROW, OFF
 from benchmarks.serving.results import Comparison, Figure
-from benchmarks.serving.rounds import CONNECTIONS, SESSION, closed_case, session_case
+from benchmarks.serving.rounds import CONNECTIONS, ROUNDS_A_START, SESSION, closed_case, session_case
 
 RATE = "requests_per_s"
 TRITON = "Triton"
@@ -102,15 +104,22 @@ def _session(run: Comparison) -> Iterator[Verdict]:
 
 
 def _observe(run: Comparison) -> Iterator[Verdict]:
+    """Over all loads: processes that are alike differ for as long as they live, so a start has one figure."""
+
     def ratios(network: str, contender: Contender) -> list[float]:
         cases = [case for case in run.cases if case.startswith(f"{network} ")]
-        return [run.ratio(Figure(case, contender.name, RATE), Figure(case, OFF.name, RATE)) for case in cases]
+        by_case = [
+            run.ratios_by_start(Figure(case, contender.name, RATE), Figure(case, OFF.name, RATE), ROUNDS_A_START)
+            for case in cases
+        ]
+        return [statistics.median(of_start) for of_start in zip(*by_case, strict=True)]
 
     if measured := ratios("cnn", BY_BUDGET) + ratios("resnet18", BY_BUDGET):
         target = "CNN and ResNet-18, observation at its defaults: requests/s at least 0.97 of those without"
-        yield _at_least(target, measured, 0.97)
+        yield _median_at_least(target, measured, 0.97)
     if measured := ratios("resnet18", EVERY_ROW):
-        yield _at_least("ResNet-18, every row observed: requests/s at least 0.85 of those without", measured, 0.85)
+        target = "ResNet-18, every row observed: requests/s at least 0.85 of those without"
+        yield _median_at_least(target, measured, 0.85)
 
 
 def _decode(run: Comparison) -> Iterator[Verdict]:
@@ -126,6 +135,11 @@ def _start(run: Comparison) -> Iterator[Verdict]:
 
 def _at_least(target: str, ratios: Sequence[float], bar: float) -> Verdict:
     return Verdict(target, _listed(ratios), min(ratios) >= bar)
+
+
+def _median_at_least(target: str, ratios: Sequence[float], bar: float) -> Verdict:
+    median = Median.of(ratios)
+    return Verdict(target, str(median), median.value >= bar)
 
 
 def _at_most(target: str, ratios: Sequence[float], bar: float) -> Verdict:
