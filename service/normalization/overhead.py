@@ -4,7 +4,9 @@ What was measured when a version was loaded is of graphs that nobody asked yet; 
 and cores. Which runs are observed is drawn by chance, so both kinds meet the same traffic and the same load. An
 observed run is compared with what plain ones of as many rows take, and the median of many says what observing costs:
 now and then a run waits for what is none of its doing, and may take a hundred times as long. The plain run behind an
-observed one finds the caches full of the other graph; what it takes longer for that is counted with it.
+observed one finds the caches full of the other graph; what it takes longer for that is counted with it. Less than was
+measured at load it never is: that was of the fastest of several runs, which no load makes faster, and where little is
+learned yet chance would have it so.
 """
 
 from __future__ import annotations
@@ -25,9 +27,6 @@ FEWEST = 5
 
 MEASURED_COUNTS = 16
 """So many observed runs what was measured at load counts for, for as long as there are no more than ``REMEMBERED``."""
-
-LEAST = 0.5
-"""Of what was measured: it took the fastest of several runs, which load makes slower."""
 
 LEARN_EVERY = 16
 """Observed runs: sorting what is remembered takes as long as a small network."""
@@ -53,7 +52,7 @@ class Overhead:
         measured: At load; what there is to go by until runs were served.
 
     Attributes:
-        share: Of a plain run's time; an estimate.
+        share: Of a plain run's time; an estimate, and no less than what was measured.
     """
 
     def __init__(self, measured: MeasuredOverhead) -> None:
@@ -89,7 +88,7 @@ class Overhead:
         self._count += 1
         if self._count % LEARN_EVERY == 0:
             found = self._median() + (median(self._behind) if self._behind else 0.0)
-            self.share = max(LEAST * self._measured.share, found)
+            self.share = max(self._measured.share, found)
 
     def _median(self) -> float:
         """What is in the middle of what observed runs took longer, each weighted by what it takes anyway."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -35,9 +36,7 @@ def outcomes_of(request: Path, *servers: tuple[bytes, float]) -> tuple[list[list
 
         listening, loads = [], []
         for answer, delay_s in servers:
-            server = await asyncio.get_running_loop().create_server(
-                lambda answer=answer, delay_s=delay_s: serve(answer, delay_s), "127.0.0.1", 0
-            )
+            server = await asyncio.get_running_loop().create_server(partial(serve, answer, delay_s), "127.0.0.1", 0)
             listening.append(server)
             port = server.sockets[0].getsockname()[1]
             loads.append(Load(port=port, requests=(request,), connections=CONNECTIONS, seconds=0.1, settle_s=0.02))

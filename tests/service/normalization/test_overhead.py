@@ -4,7 +4,6 @@ import pytest
 from service.normalization.overhead import (
     FEWEST,
     LEARN_EVERY,
-    LEAST,
     MEASURED_COUNTS,
     REMEMBERED,
     MeasuredOverhead,
@@ -60,18 +59,19 @@ def test_what_was_long_ago_is_forgotten() -> None:
     learning = overhead(0.3)
 
     serve(learning, 2 * REMEMBERED, plain_s=1.0, observed_s=2.0)
-    serve(learning, REMEMBERED, plain_s=1.0, observed_s=1.2)
+    serve(learning, REMEMBERED, plain_s=1.0, observed_s=1.4)
 
-    assert learning.share == pytest.approx(0.2)
+    assert learning.share == pytest.approx(0.4)
 
 
-def test_it_is_no_less_than_a_part_of_what_was_measured() -> None:
-    """Where observed runs seem to cost nothing that is chance, and the share of runs would be all of them."""
+@pytest.mark.parametrize("observed_s", [0.9, 1.0, 1.2])
+def test_it_is_no_less_than_what_was_measured(observed_s: float) -> None:
+    """Where observed runs seem to cost less that is chance, and a larger share of the runs would be."""
     learning = overhead(0.3)
 
-    serve(learning, REMEMBERED, plain_s=1.0, observed_s=0.9)
+    serve(learning, REMEMBERED, plain_s=1.0, observed_s=observed_s)
 
-    assert learning.share == LEAST * 0.3
+    assert learning.share == 0.3
 
 
 @pytest.mark.parametrize("times", [20, 1000])
@@ -87,7 +87,7 @@ def test_a_first_run_that_takes_long_is_forgotten_at_once(times: int) -> None:
 
 def test_runs_are_compared_with_those_of_as_many_rows() -> None:
     """Were they compared with all, the share would be that of which sizes were observed."""
-    learning = overhead(0.3)
+    learning = overhead(0.1)
 
     for _ in range(500):
         learning.ran(1, 1.0)
