@@ -36,7 +36,7 @@ OPEN_CONNECTIONS = 64
 SESSION = "session.run"
 SESSION_SETUP = "ONNX Runtime alone, in a process without a server"
 
-ROUNDS_A_START = 20
+ROUNDS_A_START = 10
 """Rounds of ``measure_close`` that are measured with the same processes."""
 
 Keep = Callable[[str, str, str, int, Mapping[str, float]], None]
