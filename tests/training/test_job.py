@@ -12,6 +12,7 @@ from folding.errors import VerificationError
 from folding.proof import SAMPLE_ROWS
 from folding.verify import OUTPUT_TOLERANCE
 from models.bundle import (
+    ATOMS_FILE,
     CALIBRATION_FILE,
     MODEL_FILE,
     NORMALIZATION_FILE,
@@ -84,7 +85,7 @@ def test_a_job_publishes_a_bundle_that_opens(short_store: Store) -> None:
     manifest = bundle.manifest
     assert set(manifest.files) == {
         *(MODEL_FILE, UNFOLDED_FILE, NORMALIZATION_FILE, SAMPLE_FILE, PARAMETERS_FILE),
-        *(PROBE_FILE, CALIBRATION_FILE),
+        *(PROBE_FILE, ATOMS_FILE, CALIBRATION_FILE),
     }
     assert [(layer.name, layer.placement, layer.into) for layer in manifest.layers] == [
         ("hidden.1", "folded-backward", "hidden.0"),
@@ -203,8 +204,8 @@ def test_another_seed_gives_another_model(short: Bundle, tmp_path: Path) -> None
     other = run_job(short_recipe("seed=2"), Store(tmp_path))
 
     ours, theirs = contents(short), contents(other)
-    # a probe holds none of the weights that it is run with
-    assert {name for name in ours if ours[name] == theirs[name]} == {PROBE_FILE}
+    # a probe holds none of the weights that it is run with, and atoms are of the data
+    assert {name for name in ours if ours[name] == theirs[name]} == {PROBE_FILE, ATOMS_FILE}
 
 
 def test_a_job_whose_graph_disagrees_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
