@@ -37,11 +37,12 @@ def make_observable(
     Raises:
         VerificationError: If the graph can't be run.
     """
+    if not graph.layers:
+        return None
     if held_out is not None:
         atoms = find_atoms(graph.inputs, held_out)
     probe = make_probe(graph, rows, atoms)
-    if probe is None:
-        return None
+    assert probe is not None, "it has layers"
     if held_out is None:
         return Observing(probe, atoms, None)
     columns = Columns.of(graph.layers, graph.normalization, graph.tap_maps, atoms)
